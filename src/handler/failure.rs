@@ -1,0 +1,108 @@
+//! Why an attempt failed, and whether a repeat could help.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::job::JobError;
+
+/// The error of a handler. Transient unless it says otherwise.
+#[derive(Debug)]
+pub struct Failure {
+    code: Cow<'static, str>,
+    message: String,
+    retryable: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// An error that a repeat could mend.
+    pub fn transient(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: true, retry_after: None }
+    }
+
+    /// An error that no repeat would mend: the job becomes a dead letter.
+    pub fn permanent(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { retryable: false, ..Self::transient(code, message) }
+    }
+
+    /// The far side said when to come back. Wins over the computed delay, up to one hour.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// What the far side asked for.
+    pub(crate) fn asked_delay(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl From<Failure> for JobError {
+    fn from(failure: Failure) -> Self {
+        Self { code: failure.code, message: failure.message.into(), retryable: failure.retryable }
+    }
+}
+
+impl<E> From<E> for Failure
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    /// Keeps the whole chain of causes in the message.
+    fn from(error: E) -> Self {
+        Self::transient("error", format!("{:#}", anyhow::Error::from(error)))
+    }
+}
+
+/// Turns the error of a `Result` into a [`Failure`] of a chosen sort; also for `anyhow::Error`, which `?` cannot take.
+pub trait FailureExt<T> {
+    /// A repeat could mend it.
+    ///
+    /// # Errors
+    ///
+    /// The error of `self`.
+    fn transient(self) -> Result<T, Failure>;
+
+    /// No repeat would mend it.
+    ///
+    /// # Errors
+    ///
+    /// The error of `self`.
+    fn permanent(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> FailureExt<T> for Result<T, E> {
+    fn transient(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::transient("error", format!("{:#}", error.into())))
+    }
+
+    fn permanent(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::permanent("error", format!("{:#}", error.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn the_chain_of_causes_is_kept() {
+        let chain = || Err::<(), _>(std::io::Error::other("disk on fire")).context("read the invoice");
+        let transient = JobError::from(chain().transient().unwrap_err());
+        assert_eq!(&*transient.message, "read the invoice: disk on fire");
+        assert!(transient.retryable);
+        assert!(!JobError::from(chain().permanent().unwrap_err()).retryable);
+    }
+
+    #[test]
+    fn the_question_mark_means_transient() {
+        fn run() -> Result<(), Failure> {
+            "x".parse::<u8>()?;
+            Ok(())
+        }
+        let error = JobError::from(run().unwrap_err());
+        assert!(error.retryable);
+        assert_eq!(&*error.message, "invalid digit found in string");
+    }
+}

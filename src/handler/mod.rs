@@ -1,0 +1,118 @@
+//! What a user writes: one trait, [`Handler`], and the [`Payload`] that it takes.
+//!
+//! ```
+//! use backroom::handler::{Context, Failure, Handler, Outcome, Payload};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Resize { image: String, width: u32 }
+//!
+//! impl Payload for Resize {
+//!     const KIND: &'static str = "resize";
+//! }
+//!
+//! struct Resizer { folder: std::path::PathBuf }
+//!
+//! impl Handler for Resizer {
+//!     type Input = Resize;
+//!
+//!     async fn run(&self, input: Resize, cx: &Context) -> Result<Outcome, Failure> {
+//!         let path = self.folder.join(&input.image);
+//!         if !path.exists() {
+//!             return Ok(Outcome::skip("the image is gone"));
+//!         }
+//!         let bytes = std::fs::read(&path)?; // `?` means: try again later
+//!         cx.progress(50, "scaling").await;
+//!         if bytes.is_empty() {
+//!             return Err(Failure::permanent("empty-image", "the image is empty"));
+//!         }
+//!         Ok(Outcome::json(&serde_json::json!({ "bytes": bytes.len() }))?)
+//!     }
+//! }
+//! ```
+
+mod context;
+mod failure;
+mod registry;
+
+pub use context::{Context, Reporter};
+pub use failure::{Failure, FailureExt};
+pub use registry::{KindSettings, Registered, Registry, RegistryError};
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::job::{Fault, JobResult};
+
+/// The input of a kind of job. All that a producer needs to know.
+pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
+    /// The name of the kind: `a`–`z`, `0`–`9`, `_`, `-` and `.`.
+    const KIND: &'static str;
+}
+
+/// Runs one kind of job. Its dependencies are its fields.
+///
+/// A job runs at least once: the process can stop between the work and the note that it was done. Use
+/// [`Context::once_id`] where the far side can recognise a repeat.
+pub trait Handler: Send + Sync + 'static {
+    /// What it takes.
+    type Input: Payload;
+
+    /// What is wrong with an input, found when the job is submitted and told to the caller, with pointers relative to
+    /// the payload (`/to`). A payload that does not decode as [`Self::Input`] is found before. Default: nothing.
+    fn check(&self, input: &Self::Input) -> Vec<Fault> {
+        let _ = input;
+        Vec::new()
+    }
+
+    /// Runs the job once.
+    ///
+    /// The future is dropped when it ignores [`Context::canceled`] for longer than `cancel_grace` after the attempt
+    /// timed out or was canceled. It must not block its thread: use `tokio::task::spawn_blocking` for that.
+    ///
+    /// # Errors
+    ///
+    /// `?` on any error means transient: the job is tried again. [`Failure::permanent`] means dead letter.
+    fn run(&self, input: Self::Input, cx: &Context) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+}
+
+/// How an attempt that did not fail ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The work is done, and this is what came of it.
+    Completed(JobResult),
+    /// No work was due, for this reason.
+    Skipped(Box<str>),
+    /// Not now: run the job again after this long (at most 366 days). Uses up no attempt.
+    Snoozed(Duration),
+}
+
+impl Outcome {
+    /// The work is done and there is nothing to tell.
+    pub const fn done() -> Self {
+        Self::Completed(JobResult::null())
+    }
+
+    /// The work is done; `value` is its result, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When `value` has no JSON form.
+    pub fn json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let bytes = serde_json::to_vec(value)?.into();
+        Ok(Self::Completed(JobResult { media_type: "application/json".into(), bytes }))
+    }
+
+    /// No work was due.
+    pub fn skip(reason: impl Into<Box<str>>) -> Self {
+        Self::Skipped(reason.into())
+    }
+
+    /// Not now.
+    pub const fn snooze(duration: Duration) -> Self {
+        Self::Snoozed(duration)
+    }
+}

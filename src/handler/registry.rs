@@ -1,0 +1,248 @@
+//! From the name of a kind to the code that runs it. Built once, before the server starts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{Context, Failure, Handler, Outcome, Payload};
+use crate::job::{Fault, KindName, NameError, QueueName, RetryPolicy};
+
+/// What holds for the jobs of one kind unless a job says otherwise.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KindSettings {
+    /// Where they wait.
+    pub queue: QueueName,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How often they are tried and how long they rest.
+    pub retry: RetryPolicy,
+    /// How long an attempt that was told to stop may take to do so.
+    pub cancel_grace: Duration,
+    /// Members of the payload that are never shown, beside those that never are.
+    pub sensitive: Vec<String>,
+}
+
+/// Every kind that this server runs.
+#[derive(Default)]
+pub struct Registry(HashMap<KindName, Arc<Registered>, foldhash::fast::RandomState>);
+
+/// A kind with its code and its settings.
+pub struct Registered {
+    /// Its name.
+    pub kind: KindName,
+    /// What holds for its jobs.
+    pub settings: KindSettings,
+    handler: Box<dyn ErasedHandler>,
+}
+
+/// Why a kind could not be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The name breaks the rule for names.
+    #[error("{name:?} is not a kind")]
+    Name {
+        /// The name.
+        name: String,
+        /// The rule.
+        source: NameError,
+    },
+    /// There is such a kind already.
+    #[error("the kind {0:?} is registered twice")]
+    Duplicate(KindName),
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a handler under the kind of its input.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not one, or taken.
+    pub fn register<H: Handler>(&mut self, handler: H, settings: KindSettings) -> Result<(), RegistryError> {
+        let name = <H::Input as Payload>::KIND;
+        let kind = KindName::new(name).map_err(|source| RegistryError::Name { name: name.to_owned(), source })?;
+        if self.0.contains_key(&kind) {
+            return Err(RegistryError::Duplicate(kind));
+        }
+        let registered = Registered { kind: kind.clone(), settings, handler: Box::new(handler) };
+        self.0.insert(kind, Arc::new(registered));
+        Ok(())
+    }
+
+    /// The kind of this name.
+    pub fn get(&self, kind: &str) -> Option<&Arc<Registered>> {
+        self.0.get(kind)
+    }
+
+    /// The names of all kinds, sorted.
+    pub fn names(&self) -> Vec<&KindName> {
+        let mut names: Vec<_> = self.0.keys().collect();
+        names.sort();
+        names
+    }
+
+    /// Every kind, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Registered>> {
+        self.0.values()
+    }
+}
+
+impl Registered {
+    /// What is wrong with a payload, with pointers relative to it.
+    pub fn check(&self, payload: &RawValue) -> Vec<Fault> {
+        self.handler.check(payload)
+    }
+
+    /// Runs the handler once.
+    pub fn run<'a>(&'a self, payload: &'a RawValue, cx: &'a Context) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        self.handler.run(payload, cx)
+    }
+}
+
+/// A handler without its types.
+trait ErasedHandler: Send + Sync {
+    fn check(&self, payload: &RawValue) -> Vec<Fault>;
+    fn run<'a>(&'a self, payload: &'a RawValue, cx: &'a Context) -> BoxFuture<'a, Result<Outcome, Failure>>;
+}
+
+impl<H: Handler> ErasedHandler for H {
+    fn check(&self, payload: &RawValue) -> Vec<Fault> {
+        match decode::<H::Input>(payload) {
+            Ok(input) => Handler::check(self, &input),
+            Err(fault) => vec![fault],
+        }
+    }
+
+    fn run<'a>(&'a self, payload: &'a RawValue, cx: &'a Context) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        async move {
+            let input = decode::<H::Input>(payload).map_err(|fault| {
+                Failure::permanent("invalid-payload", format!("/payload{}: {}", fault.pointer, fault.detail))
+            })?;
+            Handler::run(self, input, cx).await
+        }
+        .boxed()
+    }
+}
+
+/// Decodes a payload; the fault says where and why it could not be, without repeating a value.
+fn decode<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Fault> {
+    // The plain parse first: naming the place costs twice as much and is only needed when it fails.
+    serde_json::from_str(payload.get()).or_else(|_| {
+        let mut deserializer = serde_json::Deserializer::from_str(payload.get());
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let mut pointer = String::new();
+            for segment in error.path() {
+                use serde_path_to_error::Segment;
+                match segment {
+                    Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+                    Segment::Map { key } | Segment::Enum { variant: key } => {
+                        pointer.push('/');
+                        pointer.push_str(&Fault::escape(key));
+                    }
+                    Segment::Unknown => {}
+                }
+            }
+            let detail = explain(&error.into_inner());
+            // A missing member is pointed at where it would be.
+            if let Some(member) = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+                return Fault::new(format!("{pointer}/{}", Fault::escape(member)), "is required");
+            }
+            Fault::new(pointer, detail)
+        })
+    })
+}
+
+/// The message of a decoding error, without the place in the text and without the value.
+fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    // "invalid type: string \"secret\", expected u32": what was expected is enough.
+    match text.rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") => format!("must be {expected}"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Backoff;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    struct Input {
+        to: String,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        width: u8,
+    }
+
+    impl Payload for Input {
+        const KIND: &'static str = "thing";
+    }
+
+    struct Thing;
+
+    impl Handler for Thing {
+        type Input = Input;
+
+        fn check(&self, input: &Input) -> Vec<Fault> {
+            if input.to.is_empty() { vec![Fault::new("/to", "must not be empty")] } else { Vec::new() }
+        }
+
+        async fn run(&self, input: Input, _: &Context) -> Result<Outcome, Failure> {
+            Ok(Outcome::json(&input.to)?)
+        }
+    }
+
+    fn settings() -> KindSettings {
+        KindSettings {
+            queue: QueueName::new("default").unwrap(),
+            timeout: Duration::from_secs(1),
+            retry: RetryPolicy { max_attempts: 1, backoff: Backoff::Delays(vec![]) },
+            cancel_grace: Duration::from_secs(1),
+            sensitive: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_kind_is_registered_once() {
+        let mut registry = Registry::new();
+        registry.register(Thing, settings()).unwrap();
+        assert!(matches!(registry.register(Thing, settings()), Err(RegistryError::Duplicate(_))));
+        assert!(registry.get("thing").is_some());
+        assert!(registry.get("other").is_none());
+    }
+
+    #[test]
+    fn faults_point_at_the_member_and_keep_the_value_secret() {
+        let mut registry = Registry::new();
+        registry.register(Thing, settings()).unwrap();
+        let check = |json: &str| {
+            let faults = registry.get("thing").unwrap().check(&RawValue::from_string(json.to_owned()).unwrap());
+            faults.into_iter().map(|f| (f.pointer, f.detail)).collect::<Vec<_>>()
+        };
+        let one = |pointer: &str, detail: &str| vec![(pointer.to_owned(), detail.to_owned())];
+        assert_eq!(check(r#"{"to":"a"}"#), vec![]);
+        assert_eq!(check(r#"{"to":""}"#), one("/to", "must not be empty"));
+        assert_eq!(check(r#"{"to":5}"#), one("/to", "must be a string"));
+        assert_eq!(check("{}"), one("/to", "is required"));
+        assert_eq!(check(r#"{"to":"a","inner":{"width":"s3cret"}}"#), one("/inner/width", "must be u8"));
+        assert_eq!(check(r#"{"to":"a","inner":{}}"#), one("/inner/width", "is required"));
+        let unknown = check(r#"{"to":"a","inner":{"width":1,"x/y":2}}"#);
+        assert_eq!(unknown[0].0, "/inner/x~1y");
+    }
+}

@@ -1,0 +1,19 @@
+//! What a job is: pure data and pure rules, without a runtime, without I/O, without a clock.
+//!
+//! Read [`state`] first: it holds the one function by which a job changes.
+
+mod name;
+mod record;
+mod request;
+mod retry;
+mod state;
+mod time;
+
+pub use name::{JobId, KindName, NameError, QueueName, Tag};
+pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
+pub use request::{Delay, Fault, NewJob, NewJobError};
+pub use retry::{Backoff, Jitter, RetryPolicy};
+pub use state::{
+    AttemptOutcome, Change, Ending, JobError, JobResult, JobState, Refused, ResultSlot, StateName, Tally, transition,
+};
+pub use time::{Timestamp, format_duration, parse_duration};

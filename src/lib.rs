@@ -1,0 +1,4 @@
+//! wip
+pub mod clock;
+pub mod handler;
+pub mod job;
