@@ -198,7 +198,7 @@ impl Job {
         let due = match self.state {
             JobState::Scheduled { due } | JobState::Failed { due } => due,
             // Found at start, in the order in which they were due before.
-            JobState::Pending { turn: None } => self.run_at,
+            JobState::Pending { turn: None, since } => since,
             _ => return None,
         };
         Some(self.expires_at.map_or(due, |expiry| expiry.min(due)))
@@ -293,7 +293,7 @@ mod tests {
             timeout: Duration::from_secs(60),
             tags: Box::default(),
         };
-        Job::new(spec, JobState::Pending { turn: Some(1) }, None)
+        Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)
     }
 
     fn run(job: &mut Job, ending: Ending, now: i64) {

@@ -29,6 +29,8 @@ pub enum JobState {
     Pending {
         /// Its place in the order of the queue, if it has one yet: see `Queue::ahead`.
         turn: Option<u64>,
+        /// Since when it could have been run.
+        since: Timestamp,
     },
     /// Runs. Only the settling of this very run moves it on.
     Processing {
@@ -371,10 +373,9 @@ pub fn transition(state: &JobState, tally: Tally, change: Change, at: Timestamp)
 
     let refused = Refused { state: state.name(), change: change.name() };
     let next = match (state, change) {
-        // A pending job without a turn was found at start, or given back by a worker that stopped.
-        (Scheduled { .. } | Failed { .. } | Pending { turn: None }, Change::Enqueue { turn }) => {
-            Pending { turn: Some(turn) }
-        }
+        // A pending job without a turn was found at start.
+        (Pending { turn: None, since }, Change::Enqueue { turn }) => Pending { turn: Some(turn), since: *since },
+        (Scheduled { .. } | Failed { .. }, Change::Enqueue { turn }) => Pending { turn: Some(turn), since: at },
         (Pending { .. }, Change::Start) => {
             Processing { run: tally.runs + 1, since: at, cancel_requested: false }
         }
@@ -389,7 +390,7 @@ pub fn transition(state: &JobState, tally: Tally, change: Change, at: Timestamp)
         (
             Scheduled { .. } | Failed { .. } | Skipped { .. } | DeadLettered { .. } | Canceled { .. },
             Change::Retry { turn },
-        ) => Pending { turn: Some(turn) },
+        ) => Pending { turn: Some(turn), since: at },
         (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Expire) => {
             Skipped { at, reason: "expired".into() }
         }
@@ -414,7 +415,7 @@ fn settled(cancel_requested: bool, tally: Tally, ending: Ending, at: Timestamp) 
         }
         Ending::Failed { .. } if tally.attempt >= tally.max_attempts => JobState::DeadLettered { at },
         Ending::Failed { retry_at, .. } => JobState::Failed { due: retry_at },
-        Ending::Interrupted => JobState::Pending { turn: None },
+        Ending::Interrupted => JobState::Pending { turn: None, since: at },
         Ending::Snoozed { until } => JobState::Scheduled { due: until },
     }
 }
@@ -440,8 +441,8 @@ mod tests {
             |cancel_requested| JobState::Processing { run: 4, since: Timestamp::from_millis(1), cancel_requested };
         vec![
             ("scheduled", JobState::Scheduled { due: LATER }),
-            ("pending", JobState::Pending { turn: Some(7) }),
-            ("pending without turn", JobState::Pending { turn: None }),
+            ("pending", JobState::Pending { turn: Some(7), since: AT }),
+            ("pending without turn", JobState::Pending { turn: None, since: AT }),
             ("processing", processing(false)),
             ("processing, cancel requested", processing(true)),
             ("failed", JobState::Failed { due: LATER }),
@@ -477,7 +478,7 @@ mod tests {
 
     /// What every pair must lead to; a pair that is not named must be refused.
     fn expected(state: &str, change: &str) -> Option<JobState> {
-        let pending = |turn| Some(JobState::Pending { turn });
+        let pending = |turn| Some(JobState::Pending { turn, since: AT });
         match (state, change) {
             ("scheduled" | "failed" | "pending without turn", "enqueue") => pending(Some(8)),
             ("pending" | "pending without turn", "start") => {

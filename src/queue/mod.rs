@@ -1,0 +1,149 @@
+//! Where the ids of jobs wait for a worker: the first of the two seams behind which a backend can be exchanged.
+//!
+//! A queue holds ids, not jobs. What is known of a job stands in the store, so that an id which surfaces here may
+//! belong to a job that has been canceled meanwhile; whoever takes it asks the store.
+
+mod memory;
+
+pub mod conformance;
+
+pub use memory::MemoryQueue;
+
+use futures_util::future::BoxFuture;
+
+use crate::job::JobId;
+
+/// A named waiting line with a bound.
+pub trait Queue: Send + Sync + 'static {
+    /// Waits for room for one id.
+    ///
+    /// # Errors
+    ///
+    /// When the queue is closed, or will be while waiting.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a wait that is dropped gives up its place, and the room if it had got it.
+    fn reserve(&self) -> BoxFuture<'_, Result<Slot, Closed>>;
+
+    /// Waits for room for `count` ids at once: all or none.
+    ///
+    /// # Errors
+    ///
+    /// When the queue is closed, or when it could never hold so many.
+    fn reserve_many(&self, count: usize) -> BoxFuture<'_, Result<Vec<Slot>, ReserveManyError>>;
+
+    /// Takes part in emptying the queue. What several consumers receive is disjoint.
+    fn consume(&self) -> Box<dyn Consumer>;
+
+    /// Refuses further reservations; slots that were given out can still be used. Consumers receive what is left and
+    /// then the end.
+    fn close(&self);
+
+    /// How many ids can wait.
+    fn capacity(&self) -> usize;
+
+    /// How many ids wait or have a slot.
+    fn depth(&self) -> usize;
+
+    /// How many ids are in front of this turn; none when the backend cannot tell.
+    fn ahead(&self, turn: u64) -> Option<u64>;
+}
+
+/// The receiving end of a queue.
+pub trait Consumer: Send {
+    /// Waits for the next id; `None` when the queue is closed and empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: an id that was received is never lost in a wait that is dropped.
+    fn next(&mut self) -> BoxFuture<'_, Option<Delivery>>;
+}
+
+/// The queue takes no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the queue is closed")]
+pub struct Closed;
+
+/// Why there is no room for many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReserveManyError {
+    /// The queue takes no more.
+    #[error("the queue is closed")]
+    Closed,
+    /// The queue could never hold so many.
+    #[error("the queue holds fewer")]
+    TooMany,
+}
+
+/// Room for one id. Dropping it gives the room back.
+#[must_use = "dropping a slot gives the room back"]
+pub struct Slot {
+    turn: u64,
+    room: Box<dyn Room>,
+}
+
+/// What a backend does with a slot: pushing uses it up, dropping gives it back.
+pub trait Room: Send {
+    /// Puts the id into the queue.
+    fn push(self: Box<Self>, id: JobId);
+}
+
+impl Slot {
+    /// A slot of a backend; `turn` is its place in the order of the queue.
+    pub fn new(turn: u64, room: Box<dyn Room>) -> Self {
+        Self { turn, room }
+    }
+
+    /// The place in the order of the queue.
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// Puts an id into the room.
+    pub fn push(self, id: JobId) {
+        self.room.push(id);
+    }
+}
+
+/// An id that a consumer has received. Dropping it without [`Delivery::ack`] gives it back to the queue.
+#[must_use = "a delivery that is dropped is delivered again"]
+pub struct Delivery {
+    id: JobId,
+    receipt: Option<Box<dyn Receipt>>,
+}
+
+/// What a backend does when a delivery is done with.
+pub trait Receipt: Send {
+    /// The id needs no worker any more.
+    fn ack(self: Box<Self>, id: JobId);
+    /// The id needs another worker.
+    fn release(self: Box<Self>, id: JobId);
+}
+
+impl Delivery {
+    /// A delivery of a backend.
+    pub fn new(id: JobId, receipt: Box<dyn Receipt>) -> Self {
+        Self { id, receipt: Some(receipt) }
+    }
+
+    /// The id that was received.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// The id needs no worker any more.
+    pub fn ack(mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.ack(self.id);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.release(self.id);
+        }
+    }
+}

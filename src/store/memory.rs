@@ -1,0 +1,339 @@
+//! A store in the memory of this process.
+//!
+//! The rows are in a sharded map; beside it stand three indexes, each behind a lock of its own that is held for a few
+//! instructions: the order of ids for lists, the due times of each queue, and the order of finishing for retention.
+//! An index may briefly hold an id whose row has moved on, so whoever takes an id from one looks at the row.
+//!
+//! Order of locks: a row first, then an index; never the other way round.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use foldhash::fast::RandomState;
+use futures_util::future::{BoxFuture, ready};
+
+use super::{ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
+use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
+
+/// How many ids a list looks at before it lets others at the index.
+const LIST_STEP: usize = 256;
+
+/// How long finished jobs are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Completed, skipped and canceled ones.
+    pub completed: Duration,
+    /// Dead letters.
+    pub dead_lettered: Duration,
+    /// How many of all of them at most. The oldest leave first, dead letters last.
+    pub max_finished: usize,
+}
+
+/// A store that lives and dies with the process.
+pub struct MemoryStore {
+    rows: DashMap<JobId, Arc<Job>, RandomState>,
+    order: Mutex<BTreeSet<JobId>>,
+    shelves: HashMap<QueueName, Shelf, RandomState>,
+    finished: Mutex<Finished>,
+    retention: Retention,
+}
+
+/// What is counted and awaited in one queue.
+#[derive(Default)]
+struct Shelf {
+    counts: [AtomicU64; StateName::ALL.len()],
+    due: Mutex<BTreeSet<(Timestamp, JobId)>>,
+}
+
+/// Finished jobs in the order in which they finished. A job that was retried meanwhile leaves a stale entry.
+#[derive(Default)]
+struct Finished {
+    done: VecDeque<(Timestamp, JobId)>,
+    dead: VecDeque<(Timestamp, JobId)>,
+    /// How many entries are not stale.
+    live: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is done under these locks can leave half a change behind.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryStore {
+    /// An empty store for the jobs of these queues.
+    pub fn new(queues: impl IntoIterator<Item = QueueName>, retention: Retention) -> Self {
+        Self {
+            rows: DashMap::default(),
+            order: Mutex::default(),
+            shelves: queues.into_iter().map(|queue| (queue, Shelf::default())).collect(),
+            finished: Mutex::default(),
+            retention,
+        }
+    }
+
+    /// How many jobs are held, finished ones included.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no job is held.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn shelf(&self, queue: &QueueName) -> Result<&Shelf, StoreError> {
+        self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
+    }
+
+    fn insert_now(&self, jobs: &[Arc<Job>]) -> Result<(), InsertError> {
+        for job in jobs {
+            self.shelf(&job.spec.queue)?;
+        }
+        for (n, job) in jobs.iter().enumerate() {
+            let vacant = match self.rows.entry(job.id()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Arc::clone(job));
+                    true
+                }
+                Entry::Occupied(_) => false,
+            };
+            // Not inside the match: its guard may hold the very shard that the others are in.
+            if !vacant {
+                for inserted in &jobs[..n] {
+                    self.rows.remove(&inserted.id());
+                }
+                return Err(InsertError::Taken(job.id()));
+            }
+        }
+        lock(&self.order).extend(jobs.iter().map(|job| job.id()));
+        for job in jobs {
+            self.indexed(None, job)?;
+        }
+        Ok(())
+    }
+
+    fn apply_now(&self, id: JobId, change: Change, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
+        let mut row = self.rows.get_mut(&id).ok_or(ApplyError::NotFound)?;
+        let before = (row.state.name(), row.wakes_at(), row.state.finished_at());
+        // Copies the job only while a reader holds it.
+        Arc::make_mut(&mut row).apply(change, at)?;
+        let job = Arc::clone(&row);
+        self.indexed(Some(before), &job)?;
+        drop(row);
+        if job.state.is_terminal() {
+            self.trim();
+        }
+        Ok(job)
+    }
+
+    /// Brings counts, due times and retention up to date with a row that has changed.
+    fn indexed(
+        &self,
+        before: Option<(StateName, Option<Timestamp>, Option<Timestamp>)>,
+        job: &Job,
+    ) -> Result<(), StoreError> {
+        let shelf = self.shelf(&job.spec.queue)?;
+        let (state, wakes_at, finished_at) = (job.state.name(), job.wakes_at(), job.state.finished_at());
+        let (old_state, old_wakes_at, old_finished_at) = before.map_or((None, None, None), |(s, w, f)| (Some(s), w, f));
+        if old_state != Some(state) {
+            if let Some(old) = old_state {
+                shelf.counts[old as usize].fetch_sub(1, Ordering::Relaxed);
+            }
+            shelf.counts[state as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        if old_wakes_at != wakes_at {
+            let mut due = lock(&shelf.due);
+            if let Some(old) = old_wakes_at {
+                due.remove(&(old, job.id()));
+            }
+            if let Some(new) = wakes_at {
+                due.insert((new, job.id()));
+            }
+        }
+        if old_finished_at != finished_at {
+            let mut finished = lock(&self.finished);
+            if old_finished_at.is_some() {
+                finished.live -= 1;
+            }
+            if let Some(at) = finished_at {
+                finished.live += 1;
+                let dead = state == StateName::DeadLettered;
+                if dead { &mut finished.dead } else { &mut finished.done }.push_back((at, job.id()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest finished jobs that are too many.
+    fn trim(&self) {
+        loop {
+            let oldest = {
+                let mut finished = lock(&self.finished);
+                if finished.live <= self.retention.max_finished {
+                    return;
+                }
+                match finished.done.pop_front() {
+                    Some(entry) => entry,
+                    None => match finished.dead.pop_front() {
+                        Some(entry) => entry,
+                        None => return,
+                    },
+                }
+            };
+            self.forget(oldest);
+        }
+    }
+
+    /// Removes a row, if it is still the one that finished at this time; says whether it was.
+    fn forget(&self, (at, id): (Timestamp, JobId)) -> bool {
+        let Some((_, job)) = self.rows.remove_if(&id, |_, job| job.state.finished_at() == Some(at)) else {
+            return false;
+        };
+        lock(&self.finished).live -= 1;
+        lock(&self.order).remove(&id);
+        if let Ok(shelf) = self.shelf(&job.spec.queue) {
+            shelf.counts[job.state.name() as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn sweep_now(&self, now: Timestamp) -> usize {
+        let mut forgotten = 0;
+        loop {
+            let oldest = {
+                let mut finished = lock(&self.finished);
+                let Finished { done, dead, .. } = &mut *finished;
+                let past = |entry: &mut (Timestamp, JobId), keep: Duration| entry.0.after(keep) <= now;
+                let first = done.pop_front_if(|entry| past(entry, self.retention.completed));
+                first.or_else(|| dead.pop_front_if(|entry| past(entry, self.retention.dead_lettered)))
+            };
+            match oldest {
+                Some(entry) => forgotten += usize::from(self.forget(entry)),
+                None => return forgotten,
+            }
+        }
+    }
+
+    fn due_now(&self, queue: &QueueName, now: Timestamp, limit: usize) -> Result<Due, StoreError> {
+        let index = lock(&self.shelf(queue)?.due);
+        let mut entries = index.iter();
+        let mut due = Due::default();
+        for (at, id) in entries.by_ref() {
+            if *at > now || due.ids.len() == limit {
+                due.next = Some(*at);
+                break;
+            }
+            due.ids.push(*id);
+        }
+        Ok(due)
+    }
+
+    async fn list_now(&self, query: &ListQuery) -> Page {
+        let mut page = Page::default();
+        let mut before = query.before;
+        loop {
+            let ids: Vec<JobId> = {
+                let order = lock(&self.order);
+                match before {
+                    Some(id) => order.range(..id).rev().take(LIST_STEP).copied().collect(),
+                    None => order.iter().rev().take(LIST_STEP).copied().collect(),
+                }
+            };
+            for id in &ids {
+                let Some(job) = self.rows.get(id).map(|row| Arc::clone(&row)) else { continue };
+                if query.filter.matches(&job) {
+                    if page.jobs.len() == query.limit {
+                        page.next = page.jobs.last().map(|job| job.id());
+                        return page;
+                    }
+                    page.jobs.push(job);
+                }
+            }
+            if ids.len() < LIST_STEP {
+                return page;
+            }
+            before = ids.last().copied();
+            // A long search must not keep a thread from its other requests.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> BoxFuture<'_, Result<(), InsertError>> {
+        Box::pin(ready(self.insert_now(&jobs)))
+    }
+
+    fn get(&self, id: JobId) -> BoxFuture<'_, Result<Option<Arc<Job>>, StoreError>> {
+        Box::pin(ready(Ok(self.rows.get(&id).map(|row| Arc::clone(&row)))))
+    }
+
+    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> BoxFuture<'_, Result<Arc<Job>, ApplyError>> {
+        Box::pin(ready(self.apply_now(id, change, at)))
+    }
+
+    fn due<'a>(
+        &'a self,
+        queue: &'a QueueName,
+        now: Timestamp,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Due, StoreError>> {
+        Box::pin(ready(self.due_now(queue, now, limit)))
+    }
+
+    fn list<'a>(&'a self, query: &'a ListQuery) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(async move { Ok(self.list_now(query).await) })
+    }
+
+    fn counts<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Counts, StoreError>> {
+        let counts = self.shelf(queue).map(|shelf| {
+            Counts(std::array::from_fn(|state| shelf.counts[state].load(Ordering::Relaxed)))
+        });
+        Box::pin(ready(counts))
+    }
+
+    fn oldest_pending<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        let oldest = self.shelf(queue).map(|shelf| {
+            if shelf.counts[StateName::Pending as usize].load(Ordering::Relaxed) == 0 {
+                return None;
+            }
+            let pending = |job: &Job| match job.state {
+                crate::job::JobState::Pending { since, .. } if job.spec.queue == *queue => Some(since),
+                _ => None,
+            };
+            self.rows.iter().filter_map(|row| pending(&row)).min()
+        });
+        Box::pin(ready(oldest))
+    }
+
+    fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(ready(Ok(self.sweep_now(now))))
+    }
+
+    fn volatile(&self) -> Vec<Arc<Job>> {
+        let ids: Vec<JobId> = lock(&self.order).iter().copied().collect();
+        let matters = |job: &Job| !job.state.is_terminal() || job.state.name() == StateName::DeadLettered;
+        ids.iter().filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row))).filter(|job| matters(job)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn conforms() {
+        super::super::conformance::check(|queues, retention| {
+            Box::new(MemoryStore::new(queues, retention)) as Box<dyn Store>
+        })
+        .await;
+    }
+}
