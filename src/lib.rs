@@ -1,6 +1,9 @@
 //! wip
 pub mod clock;
+pub mod event;
 pub mod handler;
 pub mod job;
+pub mod jobs;
 pub mod queue;
 pub mod store;
+pub mod worker;

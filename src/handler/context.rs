@@ -26,7 +26,11 @@ pub trait Reporter: Send + Sync {
 impl Context {
     /// The context of one attempt; `job` is as it was when the attempt began.
     pub fn new(job: Arc<Job>, canceled: CancellationToken, reporter: Arc<dyn Reporter>) -> Self {
-        Self { job, canceled, reporter }
+        Self {
+            job,
+            canceled,
+            reporter,
+        }
     }
 
     /// The job that runs.
@@ -78,7 +82,9 @@ impl Context {
     /// Tells how far the attempt is: `percent` 0 to 100, and what it does, at most 256 bytes.
     pub async fn progress(&self, percent: u8, message: &str) {
         let message = (!message.is_empty()).then_some(message);
-        self.reporter.progress(&self.job, Progress::new(percent, message)).await;
+        self.reporter
+            .progress(&self.job, Progress::new(percent, message))
+            .await;
     }
 
     /// Writes a line to the log of the job (`GET /api/jobs/{id}/log`): at most 1 KiB; the last 100 are kept.

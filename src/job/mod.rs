@@ -14,6 +14,7 @@ pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};
 pub use state::{
-    AttemptOutcome, Change, Ending, JobError, JobResult, JobState, Refused, ResultSlot, StateName, Tally, transition,
+    AttemptOutcome, Change, Ending, JobError, JobResult, JobState, Refused, ResultSlot, StateName, Tally,
+    transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};

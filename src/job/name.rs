@@ -57,9 +57,7 @@ pub struct NameError(&'static str);
 
 fn is_name(text: &str, also: &[u8]) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || also.contains(&b);
-    (1..=64).contains(&text.len())
-        && text.bytes().all(allowed)
-        && text.as_bytes()[0].is_ascii_alphanumeric()
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text.as_bytes()[0].is_ascii_alphanumeric()
 }
 
 macro_rules! name {

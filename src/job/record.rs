@@ -1,7 +1,7 @@
 //! A job as it is known: what was accepted, and what has become of it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ const LOG_LINE_BYTES: usize = 1_024;
 /// How long the message of a progress report may be, in bytes; the rest is cut.
 const PROGRESS_MESSAGE_BYTES: usize = 256;
 
-/// What was accepted. Never changes.
+/// What was accepted, which never changes; and the log, which all copies of the job share.
 #[derive(Debug)]
 pub struct Spec {
     /// Its name in the world.
@@ -38,6 +38,8 @@ pub struct Spec {
     pub timeout: Duration,
     /// Words to find it by.
     pub tags: Box<[Tag]>,
+    /// What its attempts wrote.
+    pub log: JobLog,
 }
 
 /// A job: its [`Spec`] and what has become of it.
@@ -67,8 +69,6 @@ pub struct Job {
     pub error: Option<Arc<JobError>>,
     /// The first attempt that ended, and the last nine.
     pub attempts: Vec<Attempt>,
-    /// What the attempts wrote. Shared by all copies of the job.
-    pub log: Option<Arc<JobLog>>,
 }
 
 /// One run of the handler that has ended.
@@ -124,7 +124,6 @@ impl Job {
             progress: Progress::default(),
             error: None,
             attempts: Vec::new(),
-            log: None,
         }
     }
 
@@ -139,7 +138,11 @@ impl Job {
     ///
     /// What [`transition`] refuses.
     pub fn apply(&mut self, change: Change, at: Timestamp) -> Result<(), Refused> {
-        let tally = Tally { runs: self.runs, attempt: self.attempt, max_attempts: self.spec.max_attempts };
+        let tally = Tally {
+            runs: self.runs,
+            attempt: self.attempt,
+            max_attempts: self.spec.max_attempts,
+        };
         let next = transition(&self.state, tally, change.clone(), at)?;
         match change {
             Change::Start => {
@@ -211,8 +214,10 @@ impl Job {
 }
 
 /// The last lines that the attempts of a job wrote: 100, each of at most 1 KiB.
+///
+/// Most jobs write none, so that the room for them is made with the first one.
 #[derive(Debug, Default)]
-pub struct JobLog(Mutex<VecDeque<LogLine>>);
+pub struct JobLog(OnceLock<Box<Mutex<VecDeque<LogLine>>>>);
 
 /// One line of a [`JobLog`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -241,7 +246,12 @@ pub enum LogLevel {
 impl LogLine {
     /// A line; a longer message is cut at 1 KiB.
     pub fn new(at: Timestamp, attempt: u32, level: LogLevel, message: &str) -> Self {
-        Self { at, attempt, level, message: truncate(message, LOG_LINE_BYTES).into() }
+        Self {
+            at,
+            attempt,
+            level,
+            message: truncate(message, LOG_LINE_BYTES).into(),
+        }
     }
 }
 
@@ -255,7 +265,11 @@ impl JobLog {
 
     /// Adds a line; the oldest one leaves when there are 100 already.
     pub fn push(&self, line: LogLine) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self
+            .0
+            .get_or_init(Box::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LOG_LINES_KEPT {
             lines.pop_front();
         }
@@ -264,7 +278,15 @@ impl JobLog {
 
     /// The lines that are kept, oldest first.
     pub fn lines(&self) -> Vec<LogLine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let Some(lines) = self.0.get() else {
+            return Vec::new();
+        };
+        lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 
@@ -292,8 +314,16 @@ mod tests {
             max_attempts,
             timeout: Duration::from_secs(60),
             tags: Box::default(),
+            log: JobLog::default(),
         };
-        Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)
+        Job::new(
+            spec,
+            JobState::Pending {
+                turn: Some(1),
+                since: at(0),
+            },
+            None,
+        )
     }
 
     fn run(job: &mut Job, ending: Ending, now: i64) {
@@ -301,13 +331,24 @@ mod tests {
             job.apply(Change::Enqueue { turn: 1 }, at(now)).unwrap();
         }
         job.apply(Change::Start, at(now)).unwrap();
-        job.apply(Change::Settle { run: job.runs, ending }, at(now + 1)).unwrap();
+        job.apply(
+            Change::Settle {
+                run: job.runs,
+                ending,
+            },
+            at(now + 1),
+        )
+        .unwrap();
     }
 
     fn failure() -> Ending {
         Ending::Failed {
             outcome: AttemptOutcome::Failed,
-            error: Arc::new(JobError { code: "x".into(), message: "y".into(), retryable: true }),
+            error: Arc::new(JobError {
+                code: "x".into(),
+                message: "y".into(),
+                retryable: true,
+            }),
             retry_at: at(0),
         }
     }
@@ -333,7 +374,10 @@ mod tests {
         assert_eq!((job.attempt, job.runs), (0, 2));
         run(&mut job, failure(), 3);
         assert_eq!(job.state.name(), crate::job::StateName::DeadLettered);
-        assert_eq!(job.attempts.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(
+            job.attempts.iter().map(|a| a.number).collect::<Vec<_>>(),
+            [1, 1, 1]
+        );
     }
 
     #[test]
@@ -353,7 +397,16 @@ mod tests {
     fn a_refused_change_changes_nothing() {
         let mut job = job(1);
         let before = format!("{job:?}");
-        assert!(job.apply(Change::Settle { run: 1, ending: Ending::Canceled }, at(1)).is_err());
+        assert!(
+            job.apply(
+                Change::Settle {
+                    run: 1,
+                    ending: Ending::Canceled
+                },
+                at(1)
+            )
+            .is_err()
+        );
         assert_eq!(format!("{job:?}"), before);
     }
 
@@ -366,6 +419,11 @@ mod tests {
         let lines = log.lines();
         assert_eq!(lines.len(), LOG_LINES_KEPT);
         assert_eq!(&*lines[0].message, "1");
-        assert_eq!(LogLine::new(at(0), 1, LogLevel::Info, &"ä".repeat(600)).message.len(), LOG_LINE_BYTES);
+        assert_eq!(
+            LogLine::new(at(0), 1, LogLevel::Info, &"ä".repeat(600))
+                .message
+                .len(),
+            LOG_LINE_BYTES
+        );
     }
 }

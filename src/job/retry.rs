@@ -51,7 +51,12 @@ impl RetryPolicy {
         }
         let n = attempt.max(1) - 1;
         match &self.backoff {
-            Backoff::Exponential { initial, factor, max, jitter } => {
+            Backoff::Exponential {
+                initial,
+                factor,
+                max,
+                jitter,
+            } => {
                 let grown = initial.as_secs_f64() * factor.powi(i32::try_from(n).unwrap_or(i32::MAX));
                 let seconds = grown.min(max.as_secs_f64());
                 match jitter {
@@ -60,7 +65,11 @@ impl RetryPolicy {
                 }
             }
             Backoff::Delays(delays) => {
-                let base = delays.get(n as usize).or(delays.last()).copied().unwrap_or_default();
+                let base = delays
+                    .get(n as usize)
+                    .or(delays.last())
+                    .copied()
+                    .unwrap_or_default();
                 base.mul_f64(0.8 + 0.4 * chance)
             }
         }
@@ -107,7 +116,10 @@ mod tests {
     fn the_far_side_is_obeyed_for_an_hour() {
         let policy = interactive(Jitter::Full);
         for (asked, got) in [(0, 0), (120, 120), (3_600, 3_600), (3_601, 3_600)] {
-            assert_eq!(policy.delay(1, 0.3, Some(Duration::from_secs(asked))), Duration::from_secs(got));
+            assert_eq!(
+                policy.delay(1, 0.3, Some(Duration::from_secs(asked))),
+                Duration::from_secs(got)
+            );
         }
     }
 

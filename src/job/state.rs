@@ -156,7 +156,9 @@ impl JobState {
             | Self::Skipped { at, .. }
             | Self::DeadLettered { at }
             | Self::Canceled { at } => Some(*at),
-            Self::Scheduled { .. } | Self::Pending { .. } | Self::Processing { .. } | Self::Failed { .. } => None,
+            Self::Scheduled { .. } | Self::Pending { .. } | Self::Processing { .. } | Self::Failed { .. } => {
+                None
+            }
         }
     }
 }
@@ -173,7 +175,10 @@ pub struct JobResult {
 impl JobResult {
     /// What a handler that returned nothing has as its result: the JSON value `null`.
     pub const fn null() -> Self {
-        Self { media_type: Cow::Borrowed("application/json"), bytes: Bytes::from_static(b"null") }
+        Self {
+            media_type: Cow::Borrowed("application/json"),
+            bytes: Bytes::from_static(b"null"),
+        }
     }
 }
 
@@ -188,7 +193,11 @@ pub enum ResultSlot {
 
 impl From<JobResult> for ResultSlot {
     fn from(result: JobResult) -> Self {
-        if result == JobResult::null() { Self::Null } else { Self::Kept(Arc::new(result)) }
+        if result == JobResult::null() {
+            Self::Null
+        } else {
+            Self::Kept(Arc::new(result))
+        }
     }
 }
 
@@ -368,35 +377,70 @@ pub struct Tally {
 /// # Errors
 ///
 /// [`Refused`], with the state that stood in the way.
-pub fn transition(state: &JobState, tally: Tally, change: Change, at: Timestamp) -> Result<JobState, Refused> {
+pub fn transition(
+    state: &JobState,
+    tally: Tally,
+    change: Change,
+    at: Timestamp,
+) -> Result<JobState, Refused> {
     use JobState::{Canceled, Completed, DeadLettered, Failed, Pending, Processing, Scheduled, Skipped};
 
-    let refused = Refused { state: state.name(), change: change.name() };
+    let refused = Refused {
+        state: state.name(),
+        change: change.name(),
+    };
     let next = match (state, change) {
         // A pending job without a turn was found at start.
-        (Pending { turn: None, since }, Change::Enqueue { turn }) => Pending { turn: Some(turn), since: *since },
-        (Scheduled { .. } | Failed { .. }, Change::Enqueue { turn }) => Pending { turn: Some(turn), since: at },
-        (Pending { .. }, Change::Start) => {
-            Processing { run: tally.runs + 1, since: at, cancel_requested: false }
+        (Pending { turn: None, since }, Change::Enqueue { turn }) => Pending {
+            turn: Some(turn),
+            since: *since,
+        },
+        (Scheduled { .. } | Failed { .. }, Change::Enqueue { turn }) => Pending {
+            turn: Some(turn),
+            since: at,
+        },
+        (Pending { .. }, Change::Start) => Processing {
+            run: tally.runs + 1,
+            since: at,
+            cancel_requested: false,
+        },
+        (
+            Processing {
+                run,
+                cancel_requested,
+                ..
+            },
+            Change::Settle { run: ended, ending },
+        ) if *run == ended => settled(*cancel_requested, tally, ending, at),
+        (Processing { run, .. }, Change::Progress { run: reporting, .. }) if *run == reporting => {
+            state.clone()
         }
-        (Processing { run, cancel_requested, .. }, Change::Settle { run: ended, ending }) if *run == ended => {
-            settled(*cancel_requested, tally, ending, at)
-        }
-        (Processing { run, .. }, Change::Progress { run: reporting, .. }) if *run == reporting => state.clone(),
         (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Cancel) => Canceled { at },
-        (Processing { run, since, .. }, Change::Cancel) => {
-            Processing { run: *run, since: *since, cancel_requested: true }
-        }
+        (Processing { run, since, .. }, Change::Cancel) => Processing {
+            run: *run,
+            since: *since,
+            cancel_requested: true,
+        },
         (
             Scheduled { .. } | Failed { .. } | Skipped { .. } | DeadLettered { .. } | Canceled { .. },
             Change::Retry { turn },
-        ) => Pending { turn: Some(turn), since: at },
-        (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Expire) => {
-            Skipped { at, reason: "expired".into() }
-        }
+        ) => Pending {
+            turn: Some(turn),
+            since: at,
+        },
+        (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Expire) => Skipped {
+            at,
+            reason: "expired".into(),
+        },
         (
-            Scheduled { .. } | Pending { .. } | Processing { .. } | Failed { .. } | Completed { .. }
-            | Skipped { .. } | DeadLettered { .. } | Canceled { .. },
+            Scheduled { .. }
+            | Pending { .. }
+            | Processing { .. }
+            | Failed { .. }
+            | Completed { .. }
+            | Skipped { .. }
+            | DeadLettered { .. }
+            | Canceled { .. },
             _,
         ) => return Err(refused),
     };
@@ -415,7 +459,10 @@ fn settled(cancel_requested: bool, tally: Tally, ending: Ending, at: Timestamp) 
         }
         Ending::Failed { .. } if tally.attempt >= tally.max_attempts => JobState::DeadLettered { at },
         Ending::Failed { retry_at, .. } => JobState::Failed { due: retry_at },
-        Ending::Interrupted => JobState::Pending { turn: None, since: at },
+        Ending::Interrupted => JobState::Pending {
+            turn: None,
+            since: at,
+        },
         Ending::Snoozed { until } => JobState::Scheduled { due: until },
     }
 }
@@ -426,28 +473,67 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_000);
     const LATER: Timestamp = Timestamp::from_millis(9_000);
-    const TALLY: Tally = Tally { runs: 4, attempt: 1, max_attempts: 3 };
+    const TALLY: Tally = Tally {
+        runs: 4,
+        attempt: 1,
+        max_attempts: 3,
+    };
 
     fn error(retryable: bool) -> Arc<JobError> {
-        Arc::new(JobError { code: "x".into(), message: "y".into(), retryable })
+        Arc::new(JobError {
+            code: "x".into(),
+            message: "y".into(),
+            retryable,
+        })
     }
 
     fn failed(outcome: AttemptOutcome, retryable: bool) -> Ending {
-        Ending::Failed { outcome, error: error(retryable), retry_at: LATER }
+        Ending::Failed {
+            outcome,
+            error: error(retryable),
+            retry_at: LATER,
+        }
     }
 
     fn states() -> Vec<(&'static str, JobState)> {
-        let processing =
-            |cancel_requested| JobState::Processing { run: 4, since: Timestamp::from_millis(1), cancel_requested };
+        let processing = |cancel_requested| JobState::Processing {
+            run: 4,
+            since: Timestamp::from_millis(1),
+            cancel_requested,
+        };
         vec![
             ("scheduled", JobState::Scheduled { due: LATER }),
-            ("pending", JobState::Pending { turn: Some(7), since: AT }),
-            ("pending without turn", JobState::Pending { turn: None, since: AT }),
+            (
+                "pending",
+                JobState::Pending {
+                    turn: Some(7),
+                    since: AT,
+                },
+            ),
+            (
+                "pending without turn",
+                JobState::Pending {
+                    turn: None,
+                    since: AT,
+                },
+            ),
             ("processing", processing(false)),
             ("processing, cancel requested", processing(true)),
             ("failed", JobState::Failed { due: LATER }),
-            ("completed", JobState::Completed { at: AT, result: ResultSlot::Null }),
-            ("skipped", JobState::Skipped { at: AT, reason: "r".into() }),
+            (
+                "completed",
+                JobState::Completed {
+                    at: AT,
+                    result: ResultSlot::Null,
+                },
+            ),
+            (
+                "skipped",
+                JobState::Skipped {
+                    at: AT,
+                    reason: "r".into(),
+                },
+            ),
             ("dead_lettered", JobState::DeadLettered { at: AT }),
             ("canceled", JobState::Canceled { at: AT }),
         ]
@@ -459,7 +545,12 @@ mod tests {
             ("enqueue", Change::Enqueue { turn: 8 }),
             ("start", Change::Start),
             ("completed", settle(Ending::Completed(ResultSlot::Null))),
-            ("skipped", settle(Ending::Skipped { reason: "none".into() })),
+            (
+                "skipped",
+                settle(Ending::Skipped {
+                    reason: "none".into(),
+                }),
+            ),
             ("transient", settle(failed(AttemptOutcome::Failed, true))),
             ("permanent", settle(failed(AttemptOutcome::Failed, false))),
             ("timed out", settle(failed(AttemptOutcome::TimedOut, true))),
@@ -467,9 +558,27 @@ mod tests {
             ("canceled", settle(Ending::Canceled)),
             ("interrupted", settle(Ending::Interrupted)),
             ("snoozed", settle(Ending::Snoozed { until: LATER })),
-            ("stale settle", Change::Settle { run: 3, ending: Ending::Completed(ResultSlot::Null) }),
-            ("progress", Change::Progress { run: 4, progress: Progress::default() }),
-            ("stale progress", Change::Progress { run: 3, progress: Progress::default() }),
+            (
+                "stale settle",
+                Change::Settle {
+                    run: 3,
+                    ending: Ending::Completed(ResultSlot::Null),
+                },
+            ),
+            (
+                "progress",
+                Change::Progress {
+                    run: 4,
+                    progress: Progress::default(),
+                },
+            ),
+            (
+                "stale progress",
+                Change::Progress {
+                    run: 3,
+                    progress: Progress::default(),
+                },
+            ),
             ("cancel", Change::Cancel),
             ("retry", Change::Retry { turn: 9 }),
             ("expire", Change::Expire),
@@ -481,15 +590,19 @@ mod tests {
         let pending = |turn| Some(JobState::Pending { turn, since: AT });
         match (state, change) {
             ("scheduled" | "failed" | "pending without turn", "enqueue") => pending(Some(8)),
-            ("pending" | "pending without turn", "start") => {
-                Some(JobState::Processing { run: 5, since: AT, cancel_requested: false })
-            }
-            ("processing" | "processing, cancel requested", "completed") => {
-                Some(JobState::Completed { at: AT, result: ResultSlot::Null })
-            }
-            ("processing" | "processing, cancel requested", "skipped") => {
-                Some(JobState::Skipped { at: AT, reason: "none".into() })
-            }
+            ("pending" | "pending without turn", "start") => Some(JobState::Processing {
+                run: 5,
+                since: AT,
+                cancel_requested: false,
+            }),
+            ("processing" | "processing, cancel requested", "completed") => Some(JobState::Completed {
+                at: AT,
+                result: ResultSlot::Null,
+            }),
+            ("processing" | "processing, cancel requested", "skipped") => Some(JobState::Skipped {
+                at: AT,
+                reason: "none".into(),
+            }),
             ("processing", "transient" | "timed out" | "panicked") => Some(JobState::Failed { due: LATER }),
             ("processing" | "processing, cancel requested", "permanent") => {
                 Some(JobState::DeadLettered { at: AT })
@@ -498,12 +611,15 @@ mod tests {
                 "processing, cancel requested",
                 "transient" | "timed out" | "panicked" | "interrupted" | "snoozed",
             )
-            | ("processing" | "processing, cancel requested", "canceled") => Some(JobState::Canceled { at: AT }),
+            | ("processing" | "processing, cancel requested", "canceled") => {
+                Some(JobState::Canceled { at: AT })
+            }
             ("processing", "interrupted") => pending(None),
             ("processing", "snoozed") => Some(JobState::Scheduled { due: LATER }),
-            ("processing" | "processing, cancel requested", "progress") => {
-                states().into_iter().find(|(name, _)| *name == state).map(|(_, state)| state)
-            }
+            ("processing" | "processing, cancel requested", "progress") => states()
+                .into_iter()
+                .find(|(name, _)| *name == state)
+                .map(|(_, state)| state),
             ("processing" | "processing, cancel requested", "cancel") => Some(JobState::Processing {
                 run: 4,
                 since: Timestamp::from_millis(1),
@@ -514,7 +630,10 @@ mod tests {
             }
             ("scheduled" | "failed" | "skipped" | "dead_lettered" | "canceled", "retry") => pending(Some(9)),
             ("scheduled" | "pending" | "pending without turn" | "failed", "expire") => {
-                Some(JobState::Skipped { at: AT, reason: "expired".into() })
+                Some(JobState::Skipped {
+                    at: AT,
+                    reason: "expired".into(),
+                })
             }
             _ => None,
         }
@@ -533,7 +652,10 @@ mod tests {
                     }
                     None => assert_eq!(
                         got,
-                        Err(Refused { state: state.name(), change: change.name() }),
+                        Err(Refused {
+                            state: state.name(),
+                            change: change.name()
+                        }),
                         "{state_name} + {change_name}"
                     ),
                 }
@@ -544,11 +666,22 @@ mod tests {
 
     #[test]
     fn the_last_attempt_is_the_last() {
-        let running = JobState::Processing { run: 4, since: AT, cancel_requested: false };
+        let running = JobState::Processing {
+            run: 4,
+            since: AT,
+            cancel_requested: false,
+        };
         for (attempt, dead) in [(2, false), (3, true), (4, true)] {
-            let change = Change::Settle { run: 4, ending: failed(AttemptOutcome::TimedOut, true) };
+            let change = Change::Settle {
+                run: 4,
+                ending: failed(AttemptOutcome::TimedOut, true),
+            };
             let next = transition(&running, Tally { attempt, ..TALLY }, change, AT).unwrap();
-            assert_eq!(next.name() == StateName::DeadLettered, dead, "after attempt {attempt} of 3");
+            assert_eq!(
+                next.name() == StateName::DeadLettered,
+                dead,
+                "after attempt {attempt} of 3"
+            );
         }
     }
 

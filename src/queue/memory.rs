@@ -58,7 +58,13 @@ impl MemoryQueue {
 
     fn slot(&self, permit: OwnedPermit<JobId>) -> Slot {
         let turn = self.shared.given.fetch_add(1, Ordering::Relaxed);
-        Slot::new(turn, Box::new(MemoryRoom { permit: Some(permit), shared: Arc::clone(&self.shared) }))
+        Slot::new(
+            turn,
+            Box::new(MemoryRoom {
+                permit: Some(permit),
+                shared: Arc::clone(&self.shared),
+            }),
+        )
     }
 }
 
@@ -102,7 +108,10 @@ impl Queue for MemoryQueue {
     }
 
     fn consume(&self) -> Box<dyn Consumer> {
-        Box::new(MemoryConsumer { shared: Arc::clone(&self.shared), receiver: None })
+        Box::new(MemoryConsumer {
+            shared: Arc::clone(&self.shared),
+            receiver: None,
+        })
     }
 
     fn close(&self) {
@@ -114,7 +123,12 @@ impl Queue for MemoryQueue {
     }
 
     fn depth(&self) -> usize {
-        let returned = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let returned = self
+            .shared
+            .returned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
         self.shared.capacity - self.sender.capacity() + returned
     }
 
@@ -156,7 +170,12 @@ impl MemoryConsumer {
     }
 
     fn returned(&self) -> Option<Delivery> {
-        let id = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+        let id = self
+            .shared
+            .returned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()?;
         Some(self.deliver(id))
     }
 }
@@ -206,7 +225,11 @@ impl Receipt for MemoryReceipt {
     fn ack(self: Box<Self>, _: JobId) {}
 
     fn release(self: Box<Self>, id: JobId) {
-        self.0.returned.lock().unwrap_or_else(PoisonError::into_inner).push_back(id);
+        self.0
+            .returned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(id);
         self.0.returned_some.notify_one();
     }
 }

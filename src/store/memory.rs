@@ -69,7 +69,10 @@ impl MemoryStore {
         Self {
             rows: DashMap::default(),
             order: Mutex::default(),
-            shelves: queues.into_iter().map(|queue| (queue, Shelf::default())).collect(),
+            shelves: queues
+                .into_iter()
+                .map(|queue| (queue, Shelf::default()))
+                .collect(),
             finished: Mutex::default(),
             retention,
         }
@@ -86,7 +89,9 @@ impl MemoryStore {
     }
 
     fn shelf(&self, queue: &QueueName) -> Result<&Shelf, StoreError> {
-        self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
+        self.shelves
+            .get(queue)
+            .ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
     }
 
     fn insert_now(&self, jobs: &[Arc<Job>]) -> Result<(), InsertError> {
@@ -138,7 +143,8 @@ impl MemoryStore {
     ) -> Result<(), StoreError> {
         let shelf = self.shelf(&job.spec.queue)?;
         let (state, wakes_at, finished_at) = (job.state.name(), job.wakes_at(), job.state.finished_at());
-        let (old_state, old_wakes_at, old_finished_at) = before.map_or((None, None, None), |(s, w, f)| (Some(s), w, f));
+        let (old_state, old_wakes_at, old_finished_at) =
+            before.map_or((None, None, None), |(s, w, f)| (Some(s), w, f));
         if old_state != Some(state) {
             if let Some(old) = old_state {
                 shelf.counts[old as usize].fetch_sub(1, Ordering::Relaxed);
@@ -162,7 +168,12 @@ impl MemoryStore {
             if let Some(at) = finished_at {
                 finished.live += 1;
                 let dead = state == StateName::DeadLettered;
-                if dead { &mut finished.dead } else { &mut finished.done }.push_back((at, job.id()));
+                if dead {
+                    &mut finished.dead
+                } else {
+                    &mut finished.done
+                }
+                .push_back((at, job.id()));
             }
         }
         Ok(())
@@ -190,7 +201,10 @@ impl MemoryStore {
 
     /// Removes a row, if it is still the one that finished at this time; says whether it was.
     fn forget(&self, (at, id): (Timestamp, JobId)) -> bool {
-        let Some((_, job)) = self.rows.remove_if(&id, |_, job| job.state.finished_at() == Some(at)) else {
+        let Some((_, job)) = self
+            .rows
+            .remove_if(&id, |_, job| job.state.finished_at() == Some(at))
+        else {
             return false;
         };
         lock(&self.finished).live -= 1;
@@ -244,7 +258,9 @@ impl MemoryStore {
                 }
             };
             for id in &ids {
-                let Some(job) = self.rows.get(id).map(|row| Arc::clone(&row)) else { continue };
+                let Some(job) = self.rows.get(id).map(|row| Arc::clone(&row)) else {
+                    continue;
+                };
                 if query.filter.matches(&job) {
                     if page.jobs.len() == query.limit {
                         page.next = page.jobs.last().map(|job| job.id());
@@ -295,12 +311,17 @@ impl Store for MemoryStore {
 
     fn counts<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Counts, StoreError>> {
         let counts = self.shelf(queue).map(|shelf| {
-            Counts(std::array::from_fn(|state| shelf.counts[state].load(Ordering::Relaxed)))
+            Counts(std::array::from_fn(|state| {
+                shelf.counts[state].load(Ordering::Relaxed)
+            }))
         });
         Box::pin(ready(counts))
     }
 
-    fn oldest_pending<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+    fn oldest_pending<'a>(
+        &'a self,
+        queue: &'a QueueName,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
         let oldest = self.shelf(queue).map(|shelf| {
             if shelf.counts[StateName::Pending as usize].load(Ordering::Relaxed) == 0 {
                 return None;
@@ -321,7 +342,10 @@ impl Store for MemoryStore {
     fn volatile(&self) -> Vec<Arc<Job>> {
         let ids: Vec<JobId> = lock(&self.order).iter().copied().collect();
         let matters = |job: &Job| !job.state.is_terminal() || job.state.name() == StateName::DeadLettered;
-        ids.iter().filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row))).filter(|job| matters(job)).collect()
+        ids.iter()
+            .filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row)))
+            .filter(|job| matters(job))
+            .collect()
     }
 }
 

@@ -76,7 +76,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the backend does not answer.
-    fn oldest_pending<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
+    fn oldest_pending<'a>(
+        &'a self,
+        queue: &'a QueueName,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
 
     /// Forgets the finished jobs whose time is up; says how many.
     ///
@@ -150,5 +153,7 @@ pub enum ApplyError {
 
 /// How long `since` is ago, in seconds; used where an age is told.
 pub(crate) fn age_seconds(since: Option<Timestamp>, now: Timestamp) -> f64 {
-    since.map_or(Duration::ZERO, |since| now.since(since)).as_secs_f64()
+    since
+        .map_or(Duration::ZERO, |since| now.since(since))
+        .as_secs_f64()
 }

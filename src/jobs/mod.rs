@@ -1,0 +1,17 @@
+//! The service that alone knows the order of writes: reserve, insert, push; apply, acknowledge, tell.
+//!
+//! Everything that reaches a job from outside or from a worker goes through [`Jobs`].
+
+mod line;
+mod running;
+mod service;
+mod settle;
+mod submit;
+mod waiters;
+
+pub(crate) use line::Line;
+pub use line::QueueSettings;
+pub use running::Leash;
+pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
+pub use settle::{CancelError, Canceled, RetryError, Started};
+pub use submit::SubmitError;

@@ -1,0 +1,207 @@
+//! What happens to a job after it was accepted: due, started, settled, canceled, retried, expired.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Jobs;
+use super::submit::SubmitError;
+use crate::event::EventKind;
+use crate::job::{Change, Ending, Job, JobId, LogLevel, LogLine, Progress, StateName};
+use crate::queue::{Closed, Slot};
+use crate::store::{ApplyError, StoreError};
+
+/// What to do with an id that a worker has taken from its queue.
+#[must_use]
+pub enum Started {
+    /// Run it.
+    Run(Arc<Job>),
+    /// Nothing: it was canceled, has expired, is gone, or runs already.
+    Leave,
+}
+
+/// What a cancel came to.
+#[derive(Clone, Debug)]
+pub enum Canceled {
+    /// It will not run.
+    Now(Arc<Job>),
+    /// It runs, and has been told to stop.
+    Requested(Arc<Job>),
+}
+
+/// Why a job was not canceled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such job.
+    #[error("there is no such job")]
+    NotFound,
+    /// It has come to its end.
+    #[error("the job is {0}")]
+    Terminal(StateName),
+    /// The server has stopped all work.
+    #[error("the server is draining")]
+    Draining,
+    /// The backend does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a job was not sent round again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    /// There is no such job.
+    #[error("there is no such job")]
+    NotFound,
+    /// Its state does not allow it.
+    #[error("the job is {0}")]
+    NotRetryable(StateName),
+    /// The queue is full, or the server stops.
+    #[error(transparent)]
+    Submit(SubmitError),
+    /// The backend does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Jobs {
+    /// Applies a change, then tells everybody whom it concerns.
+    async fn change(&self, id: JobId, change: Change) -> Result<Arc<Job>, ApplyError> {
+        let (progress, cancel) = (
+            matches!(change, Change::Progress { .. }),
+            matches!(change, Change::Cancel),
+        );
+        let now = self.0.clock.now();
+        let job = self.0.store.apply(id, change, now).await?;
+        let moves = !progress && !(cancel && job.state.name() == StateName::Processing);
+        let kind = if moves {
+            EventKind::State(job.state.name())
+        } else {
+            EventKind::Progress
+        };
+        self.0.events.tell(kind, now, &job);
+        if moves {
+            if job.state.is_terminal() {
+                self.0.finished.fetch_add(1, Ordering::Relaxed);
+                if let Some(line) = self.line_of(&job) {
+                    line.finished_one();
+                }
+                self.0.waiters.tell(id);
+            } else if job.wakes_at().is_some()
+                && let Some(line) = self.line_of(&job)
+            {
+                line.due_changed.notify_one();
+            }
+        }
+        Ok(job)
+    }
+
+    /// A due job gets its place in the queue.
+    pub(crate) async fn enqueue(&self, id: JobId, slot: Slot) -> Result<(), ApplyError> {
+        let change = Change::Enqueue { turn: slot.turn() };
+        self.change(id, change).await?;
+        slot.push(id);
+        Ok(())
+    }
+
+    /// A waiting job has come too late.
+    pub(crate) async fn expire(&self, id: JobId) -> Result<Arc<Job>, ApplyError> {
+        self.change(id, Change::Expire).await
+    }
+
+    /// A worker takes a job, unless it has been canceled or has expired meanwhile.
+    pub(crate) async fn start(&self, id: JobId) -> Result<Started, StoreError> {
+        let Some(job) = self.get(id).await? else {
+            return Ok(Started::Leave);
+        };
+        let change = if job.is_expired(self.0.clock.now()) {
+            Change::Expire
+        } else {
+            Change::Start
+        };
+        drop(job);
+        match self.change(id, change).await {
+            Ok(job) if job.state.is_terminal() => Ok(Started::Leave),
+            Ok(job) => Ok(Started::Run(job)),
+            Err(ApplyError::NotFound | ApplyError::Refused(_)) => Ok(Started::Leave),
+            Err(ApplyError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Records how a run ended: the only way a job changes state after it was taken. A run that was settled before, or
+    /// is not the one under way, is refused.
+    pub(crate) async fn settle(&self, id: JobId, run: u32, ending: Ending) -> Result<Arc<Job>, ApplyError> {
+        self.change(id, Change::Settle { run, ending }).await
+    }
+
+    /// Notes how far a run is. A report of a run that is over is dropped.
+    pub(crate) async fn progress(&self, id: JobId, run: u32, progress: Progress) {
+        // Refused: the run is over, and nobody is interested any more.
+        let _ = self.change(id, Change::Progress { run, progress }).await;
+    }
+
+    /// Adds a line to the log of a job.
+    pub(crate) fn log(&self, job: &Job, level: LogLevel, message: &str) {
+        job.spec
+            .log
+            .push(LogLine::new(self.0.clock.now(), job.attempt, level, message));
+    }
+
+    /// Stops a job: at once when it waits, by telling it to when it runs.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job, or it has come to its end.
+    pub async fn cancel(&self, id: JobId) -> Result<Canceled, CancelError> {
+        let _inside = self.enter_late().ok_or(CancelError::Draining)?;
+        let job = self
+            .change(id, Change::Cancel)
+            .await
+            .map_err(|error| match error {
+                ApplyError::NotFound => CancelError::NotFound,
+                ApplyError::Refused(refused) => CancelError::Terminal(refused.state),
+                ApplyError::Store(error) => CancelError::Store(error),
+            })?;
+        if job.state.is_terminal() {
+            return Ok(Canceled::Now(job));
+        }
+        // Noted before it began, so that what has begun is found here.
+        if let Some(leash) = self.0.running.get(id) {
+            leash.cancel(self.0.clock.now());
+        }
+        Ok(Canceled::Requested(job))
+    }
+
+    /// Sends a job round again: a terminal one with fresh attempts, a waiting one now instead of later.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job, when its state does not allow it, or when its queue has no room.
+    pub async fn retry(&self, id: JobId) -> Result<Arc<Job>, RetryError> {
+        let _inside = self.enter().ok_or(RetryError::Submit(SubmitError::Draining))?;
+        let job = self.get(id).await?.ok_or(RetryError::NotFound)?;
+        let state = job.state.name();
+        if matches!(
+            state,
+            StateName::Pending | StateName::Processing | StateName::Completed
+        ) {
+            return Err(RetryError::NotRetryable(state));
+        }
+        let line = self.line_of(&job).ok_or(RetryError::NotFound)?;
+        let slot = self.room_for_one(line).await.map_err(RetryError::Submit)?;
+        drop(job);
+        let job = self
+            .change(id, Change::Retry { turn: slot.turn() })
+            .await
+            .map_err(|error| match error {
+                ApplyError::NotFound => RetryError::NotFound,
+                ApplyError::Refused(refused) => RetryError::NotRetryable(refused.state),
+                ApplyError::Store(error) => RetryError::Store(error),
+            })?;
+        slot.push(id);
+        Ok(job)
+    }
+
+    /// Room for a job that is due. Waits as long as it takes.
+    pub(crate) async fn room(&self, line: &super::line::Line) -> Result<Slot, Closed> {
+        line.queue.reserve().await
+    }
+}

@@ -1,0 +1,345 @@
+//! Accepting: validate, reserve, insert, push.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Jobs;
+use super::line::Line;
+use crate::event::EventKind;
+use crate::handler::Registered;
+use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp};
+use crate::queue::{Closed, ReserveManyError, Slot};
+use crate::store::InsertError;
+
+const MAX_TAGS: usize = 20;
+const MAX_ATTEMPTS: u32 = 100;
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
+const LONGEST_DELAY: Duration = Duration::from_hours(366 * 24);
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Why jobs were not accepted. None of them was.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Something is wrong with them; every fault is named.
+    #[error("the job is not valid")]
+    Invalid(Vec<Fault>),
+    /// There is no such kind.
+    #[error("there is no kind of this name")]
+    UnknownKind(Vec<Fault>),
+    /// A payload is too large.
+    #[error("the payload is larger than {limit} bytes")]
+    PayloadTooLarge {
+        /// Where.
+        pointer: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// There was no room within the queue's `enqueue_wait`.
+    #[error("the queue {queue} is full")]
+    QueueFull {
+        /// Which queue.
+        queue: QueueName,
+        /// How many jobs it holds.
+        capacity: usize,
+        /// When to come again, in whole seconds.
+        retry_after: u64,
+    },
+    /// The server stops.
+    #[error("the server is draining")]
+    Draining,
+    /// The store did not keep them.
+    #[error("the store did not keep the job")]
+    Store(#[from] InsertError),
+}
+
+impl Jobs {
+    /// Accepts a job, or refuses it and keeps nothing.
+    ///
+    /// Waits up to the queue's `enqueue_wait` for room, which slows down producers that are too fast.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; with pointers relative to the job.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the job was accepted whole or not at all.
+    pub async fn submit(&self, new: NewJob) -> Result<Arc<Job>, SubmitError> {
+        let _inside = self.enter().ok_or(SubmitError::Draining)?;
+        let registered = self
+            .registered(&new)
+            .map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
+        let faults = self.faults(&new, registered);
+        if !faults.is_empty() {
+            return Err(SubmitError::Invalid(faults));
+        }
+        if new.payload.get().len() > self.0.limits.payload {
+            return Err(SubmitError::PayloadTooLarge {
+                pointer: "/payload".into(),
+                limit: self.0.limits.payload,
+            });
+        }
+        let now = self.0.clock.now();
+        let job = self.job(new, registered, now);
+        let slot = match job.state {
+            JobState::Pending { .. } => {
+                let line = self.line_of(&job).ok_or_else(|| no_line(&job))?;
+                Some(self.room_for_one(line).await?)
+            }
+            _ => None,
+        };
+        self.keep(vec![(job, slot)], now)
+            .await?
+            .pop()
+            .ok_or(SubmitError::Draining)
+    }
+
+    /// Accepts all of these jobs or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jobs::submit`]; with pointers relative to the array (`/3/kind`), and the faults of all jobs at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Jobs::submit`].
+    pub async fn submit_all(&self, all: Vec<NewJob>) -> Result<Vec<Arc<Job>>, SubmitError> {
+        let _inside = self.enter().ok_or(SubmitError::Draining)?;
+        let limit = self.0.limits.batch;
+        if all.is_empty() || all.len() > limit {
+            return Err(SubmitError::Invalid(vec![Fault::new(
+                "",
+                format!("must hold 1 to {limit} jobs"),
+            )]));
+        }
+        let mut faults = Vec::new();
+        let mut unknown = false;
+        for (n, new) in all.iter().enumerate() {
+            let parent = format!("/{n}");
+            match self.registered(new) {
+                Ok(registered) => {
+                    faults.extend(
+                        self.faults(new, registered)
+                            .into_iter()
+                            .map(|fault| fault.under(&parent)),
+                    );
+                }
+                Err(fault) => {
+                    unknown = true;
+                    faults.push(fault.under(&parent));
+                }
+            }
+        }
+        if !faults.is_empty() {
+            return Err(if unknown {
+                SubmitError::UnknownKind(faults)
+            } else {
+                SubmitError::Invalid(faults)
+            });
+        }
+        let limit = self.0.limits.payload;
+        if let Some(n) = all.iter().position(|new| new.payload.get().len() > limit) {
+            return Err(SubmitError::PayloadTooLarge {
+                pointer: format!("/{n}/payload"),
+                limit,
+            });
+        }
+        let now = self.0.clock.now();
+        let mut jobs = Vec::with_capacity(all.len());
+        let mut wanted: BTreeMap<QueueName, usize> = BTreeMap::new();
+        for new in all {
+            let registered = self
+                .registered(&new)
+                .map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
+            let job = self.job(new, registered, now);
+            if let JobState::Pending { .. } = job.state {
+                *wanted.entry(job.spec.queue.clone()).or_default() += 1;
+            }
+            jobs.push(job);
+        }
+        // Always in the same order, so that two batches do not wait for each other.
+        let mut slots: BTreeMap<QueueName, std::vec::IntoIter<Slot>> = BTreeMap::new();
+        for (queue, count) in wanted {
+            let line = self.0.lines.get(&queue).ok_or(SubmitError::Draining)?;
+            slots.insert(queue, self.room_for_many(line, count).await?.into_iter());
+        }
+        let rows = jobs.into_iter().map(|job| {
+            let slot = match job.state {
+                JobState::Pending { .. } => slots.get_mut(&job.spec.queue).and_then(Iterator::next),
+                _ => None,
+            };
+            (job, slot)
+        });
+        self.keep(rows.collect(), now).await
+    }
+
+    fn registered(&self, new: &NewJob) -> Result<&Arc<Registered>, Fault> {
+        self.0.registry.get(new.kind.as_str()).ok_or_else(|| {
+            let names = self.0.registry.names();
+            Fault::new(
+                "/kind",
+                unknown("kind", new.kind.as_str(), names.iter().map(|name| name.as_str())),
+            )
+        })
+    }
+
+    /// Everything that is wrong with a job of a known kind.
+    fn faults(&self, new: &NewJob, registered: &Registered) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut check = |valid: bool, pointer: &str, detail: &str| {
+            if !valid {
+                faults.push(Fault::new(pointer, detail));
+            }
+        };
+        if let Some(queue) = &new.queue {
+            let names = self.queue_names();
+            let detail = || unknown("queue", queue.as_str(), names.iter().map(|name| name.as_str()));
+            check(self.0.lines.contains_key(queue), "/queue", &detail());
+        }
+        let attempts = new.max_attempts.unwrap_or(1);
+        check(
+            (1..=MAX_ATTEMPTS).contains(&attempts),
+            "/max_attempts",
+            "must be 1 to 100",
+        );
+        let timeout = new.timeout.unwrap_or(SHORTEST);
+        check(
+            (SHORTEST..=LONGEST_TIMEOUT).contains(&timeout),
+            "/timeout",
+            "must be 1ms to 24h",
+        );
+        let expires_in = new.expires_in.unwrap_or(SHORTEST);
+        check(
+            (SHORTEST..=LONGEST_DELAY).contains(&expires_in),
+            "/expires_in",
+            "must be 1ms to 366d",
+        );
+        match new.delay {
+            Some(Delay::For(delay)) => check(delay <= LONGEST_DELAY, "/delay", "must be at most 366d"),
+            Some(Delay::Until(time)) => {
+                let latest = self.0.clock.now().after(LONGEST_DELAY);
+                check(time <= latest, "/run_at", "must be at most 366 days ahead");
+            }
+            None => {}
+        }
+        check(new.tags.len() <= MAX_TAGS, "/tags", "must hold at most 20 tags");
+        faults.extend(
+            registered
+                .check(&new.payload)
+                .into_iter()
+                .map(|fault| fault.under("/payload")),
+        );
+        faults
+    }
+
+    fn job(&self, new: NewJob, registered: &Registered, now: Timestamp) -> Job {
+        let settings = &registered.settings;
+        let due = match new.delay {
+            Some(Delay::For(delay)) => now.after(delay),
+            Some(Delay::Until(time)) => time,
+            None => now,
+        };
+        let state = if due > now {
+            JobState::Scheduled { due }
+        } else {
+            JobState::Pending {
+                turn: None,
+                since: now,
+            }
+        };
+        let spec = Spec {
+            id: self.0.clock.job_id(now),
+            kind: registered.kind.clone(),
+            queue: new.queue.unwrap_or_else(|| settings.queue.clone()),
+            payload: new.payload,
+            created_at: now,
+            max_attempts: new.max_attempts.unwrap_or(settings.retry.max_attempts),
+            timeout: new.timeout.unwrap_or(settings.timeout),
+            tags: new.tags.into(),
+            log: JobLog::default(),
+        };
+        Job::new(
+            spec,
+            state,
+            new.expires_in.map(|expires_in| now.after(expires_in)),
+        )
+    }
+
+    pub(super) async fn room_for_one(&self, line: &Line) -> Result<Slot, SubmitError> {
+        // Asking once before a timer is made: there is room most of the time.
+        let mut reserving = line.queue.reserve();
+        let first = std::future::poll_fn(|cx| std::task::Poll::Ready(reserving.as_mut().poll(cx))).await;
+        let reserved = match first {
+            std::task::Poll::Ready(reserved) => Ok(reserved),
+            std::task::Poll::Pending => tokio::time::timeout(line.settings.enqueue_wait, reserving).await,
+        };
+        match reserved {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(Closed)) => Err(SubmitError::Draining),
+            Err(_) => Err(full(line)),
+        }
+    }
+
+    async fn room_for_many(&self, line: &Line, count: usize) -> Result<Vec<Slot>, SubmitError> {
+        match tokio::time::timeout(line.settings.enqueue_wait, line.queue.reserve_many(count)).await {
+            Ok(Ok(slots)) => Ok(slots),
+            Ok(Err(ReserveManyError::Closed)) => Err(SubmitError::Draining),
+            Ok(Err(ReserveManyError::TooMany)) | Err(_) => Err(full(line)),
+        }
+    }
+
+    /// Writes the rows, then puts the ids into their slots. Nothing between the two can fail for want of room.
+    async fn keep(
+        &self,
+        rows: Vec<(Job, Option<Slot>)>,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Job>>, SubmitError> {
+        let mut jobs = Vec::with_capacity(rows.len());
+        let mut slots = Vec::with_capacity(rows.len());
+        for (mut job, slot) in rows {
+            if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &slot) {
+                *turn = Some(slot.turn());
+            }
+            jobs.push(Arc::new(job));
+            slots.push(slot);
+        }
+        self.0.store.insert(jobs.clone()).await?;
+        for (job, slot) in jobs.iter().zip(slots) {
+            self.0.events.tell(EventKind::State(job.state.name()), now, job);
+            match (slot, self.line_of(job)) {
+                (Some(slot), _) => slot.push(job.id()),
+                (None, Some(line)) => line.due_changed.notify_one(),
+                (None, None) => {}
+            }
+        }
+        Ok(jobs)
+    }
+}
+
+fn full(line: &Line) -> SubmitError {
+    SubmitError::QueueFull {
+        queue: line.name.clone(),
+        capacity: line.queue.capacity(),
+        retry_after: Jobs::full_pause(line),
+    }
+}
+
+fn no_line(job: &Job) -> SubmitError {
+    let detail = format!("the kind's own queue {} is not configured", job.spec.queue);
+    SubmitError::Invalid(vec![Fault::new("/queue", detail)])
+}
+
+/// Says that a name is not known, which one was perhaps meant, and which there are.
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((_, nearest)) => format!("there is no {what} of this name; did you mean {nearest:?}?"),
+        None => format!("there is no {what} of this name; there are: {}", known.join(", ")),
+    }
+}

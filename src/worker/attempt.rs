@@ -1,0 +1,257 @@
+//! One attempt, from the delivery to its settling.
+//!
+//! Whatever ends the attempt (a return, an error, a timeout, a panic, a cancel, the end of the server), it leaves here
+//! as one [`Ending`] and is settled once.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::pool::Desk;
+use crate::handler::{Context, Failure, KindSettings, Outcome};
+use crate::job::{AttemptOutcome, Ending, Job, JobError, ResultSlot};
+use crate::jobs::{Leash, Started};
+use crate::queue::Delivery;
+use crate::store::ApplyError;
+
+/// The longest that a handler can snooze.
+const LONGEST_SNOOZE: std::time::Duration = std::time::Duration::from_hours(366 * 24);
+
+type Returned = std::thread::Result<Result<Outcome, Failure>>;
+
+/// Runs the job of a delivery once. The permit is held until the job is settled.
+pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery: Delivery) {
+    let id = delivery.id();
+    let leash = desk
+        .jobs
+        .running()
+        .begin(id, desk.stop.hard.child_token(), Box::new(permit));
+    match desk.jobs.start(id).await {
+        Ok(Started::Run(job)) => {
+            // A second net: a panic of our own here must not leave the job behind as running.
+            let ending = match AssertUnwindSafe(attempt(&desk, &job, &leash))
+                .catch_unwind()
+                .await
+            {
+                Ok(ending) => ending,
+                Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
+            };
+            settle(&desk, &job, ending).await;
+            delivery.ack();
+        }
+        Ok(Started::Leave) => delivery.ack(),
+        // Given back to the queue by the drop of the delivery.
+        Err(error) => tracing::error!(job = %id, error = chain(&error), "job could not be started"),
+    }
+    desk.jobs.running().end(id, &leash);
+    leash.let_go();
+}
+
+/// Why an attempt was told to stop before it had ended by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    TimedOut,
+    Canceled,
+    Interrupted,
+}
+
+async fn attempt(desk: &Desk, job: &Arc<Job>, leash: &Leash) -> Ending {
+    let Some(registered) = desk.jobs.registry().get(job.spec.kind.as_str()).map(Arc::clone) else {
+        let failure = Failure::permanent("unknown-kind", "no handler is registered for this kind");
+        return desk.failed(job, AttemptOutcome::Failed, failure);
+    };
+    let settings = &registered.settings;
+    leash.began(
+        job.runs,
+        desk.jobs.clock().now(),
+        job.spec.timeout,
+        settings.cancel_grace,
+    );
+    let cx = Context::new(
+        Arc::clone(job),
+        leash.canceled().clone(),
+        Arc::clone(&desk.reporter),
+    );
+    // The handler is called inside the net too: it may panic before its first await.
+    let work = AssertUnwindSafe(async { registered.run(&job.spec.payload, &cx).await }).catch_unwind();
+    let mut work: Pin<Box<dyn Future<Output = Returned> + Send>> = Box::pin(work);
+
+    let told = tokio::select! {
+        biased;
+        returned = &mut work => return desk.ending(job, settings, None, Some(returned)),
+        () = leash.canceled().cancelled() => {
+            if desk.stop.hard.is_cancelled() { Told::Interrupted } else { Told::Canceled }
+        }
+        () = tokio::time::sleep(job.spec.timeout) => Told::TimedOut,
+    };
+    leash.cancel(desk.jobs.clock().now());
+    let returned = tokio::select! {
+        biased;
+        returned = &mut work => Some(returned),
+        () = desk.stop.now.cancelled() => None,
+        () = tokio::time::sleep(settings.cancel_grace) => {
+            desk.abandon(job);
+            None
+        }
+    };
+    // What a handler holds may panic when it is dropped, and that is its own affair.
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(move || drop(work)));
+    desk.ending(job, settings, Some(told), returned)
+}
+
+impl Desk {
+    /// What an attempt came to: what the handler returned, if it did, and why it was told to stop, if it was.
+    fn ending(
+        &self,
+        job: &Job,
+        settings: &KindSettings,
+        told: Option<Told>,
+        returned: Option<Returned>,
+    ) -> Ending {
+        let now = self.jobs.clock().now();
+        match (told, returned) {
+            // Work that is done is done, even if it was done late.
+            (_, Some(Ok(Ok(Outcome::Completed(result))))) => {
+                let limit = self.jobs.limits().result;
+                if result.bytes.len() > limit {
+                    let message = format!("the result is larger than {limit} bytes");
+                    return self.failed(
+                        job,
+                        AttemptOutcome::Failed,
+                        Failure::permanent("result-too-large", message),
+                    );
+                }
+                Ending::Completed(ResultSlot::from(result))
+            }
+            (_, Some(Ok(Ok(Outcome::Skipped(reason))))) => Ending::Skipped { reason },
+            (Some(Told::Canceled), _) => Ending::Canceled,
+            (None | Some(Told::TimedOut), Some(Ok(Ok(Outcome::Snoozed(duration))))) => Ending::Snoozed {
+                until: now.after(duration.min(LONGEST_SNOOZE)),
+            },
+            (Some(Told::Interrupted), _) => Ending::Interrupted,
+            (Some(Told::TimedOut), _) => {
+                let timeout = crate::job::format_duration(job.spec.timeout);
+                let failure =
+                    Failure::transient("timeout", format!("the attempt took longer than {timeout}"));
+                self.failed_under(job, settings, AttemptOutcome::TimedOut, failure)
+            }
+            (None, Some(Ok(Err(failure)))) => {
+                self.failed_under(job, settings, AttemptOutcome::Failed, failure)
+            }
+            (None, Some(Err(panic))) => {
+                self.failed_under(job, settings, AttemptOutcome::Panicked, panicked(&*panic))
+            }
+            // Not told to stop and not returned: there is no such attempt.
+            (None, None) => Ending::Interrupted,
+        }
+    }
+
+    fn failed(&self, job: &Job, outcome: AttemptOutcome, failure: Failure) -> Ending {
+        match self.jobs.registry().get(job.spec.kind.as_str()) {
+            Some(registered) => self.failed_under(job, &registered.settings, outcome, failure),
+            None => {
+                let now = self.jobs.clock().now();
+                Ending::Failed {
+                    outcome,
+                    error: Arc::new(JobError::from(failure)),
+                    retry_at: now,
+                }
+            }
+        }
+    }
+
+    fn failed_under(
+        &self,
+        job: &Job,
+        settings: &KindSettings,
+        outcome: AttemptOutcome,
+        failure: Failure,
+    ) -> Ending {
+        let clock = self.jobs.clock();
+        let delay = settings
+            .retry
+            .delay(job.attempt, clock.chance(), failure.asked_delay());
+        Ending::Failed {
+            outcome,
+            error: Arc::new(JobError::from(failure)),
+            retry_at: clock.now().after(delay),
+        }
+    }
+
+    /// Settles, from outside, an attempt that blocks its thread: it can neither be told nor dropped.
+    pub(super) async fn let_go(&self, job: &Job, leash: &Leash) {
+        let told = match (self.stop.hard.is_cancelled(), leash.canceled().is_cancelled()) {
+            (true, _) => Told::Interrupted,
+            (false, true) => Told::Canceled,
+            (false, false) => Told::TimedOut,
+        };
+        let Some(registered) = self.jobs.registry().get(job.spec.kind.as_str()) else {
+            return;
+        };
+        leash.canceled().cancel();
+        self.abandon(job);
+        settle(
+            self,
+            job,
+            self.ending(job, &registered.settings, Some(told), None),
+        )
+        .await;
+        leash.let_go();
+    }
+}
+
+async fn settle(desk: &Desk, job: &Job, ending: Ending) {
+    let failure = match &ending {
+        Ending::Failed { outcome, error, .. } => Some((*outcome, Arc::clone(error))),
+        _ => None,
+    };
+    match desk.jobs.settle(job.id(), job.runs, ending).await {
+        Ok(settled) => {
+            // A healthy job writes no line. The message of an error can quote a payload, so that it stays in the job.
+            if let Some((outcome, error)) = failure {
+                tracing::warn!(
+                    job = %job.id(), kind = %job.spec.kind, queue = %job.spec.queue, attempt = job.attempt,
+                    max_attempts = job.spec.max_attempts, outcome = outcome.as_str(), code = &*error.code,
+                    state = settled.state.name().as_str(), "attempt failed"
+                );
+            }
+        }
+        // It was settled from outside, because it had not stopped in time.
+        Err(ApplyError::Refused(_) | ApplyError::NotFound) => {
+            tracing::warn!(job = %job.id(), attempt = job.attempt, "late end of an abandoned attempt ignored");
+        }
+        Err(ApplyError::Store(error)) => {
+            tracing::error!(job = %job.id(), error = chain(&error), "attempt could not be settled");
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    Failure::transient("panic", format!("the handler panicked: {}", panic_message(panic)))
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it did not say why")
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,83 @@
+//! What is due goes to its queue: scheduled jobs, retries, and jobs found at start. One loop for each queue, so that a
+//! full queue holds up no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pool::Desk;
+use crate::job::JobId;
+use crate::jobs::Line;
+use crate::queue::Closed;
+use crate::store::{ApplyError, StoreError};
+
+/// How many due jobs are looked up at once.
+const STEP: usize = 100;
+/// The longest sleep, in case the machine's clock is set or the bell is missed.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Runs until the drain begins.
+pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
+    loop {
+        // The bell keeps a ring that comes while nobody listens, so that looking first loses none.
+        let rest = match work_off(&desk, &line).await {
+            Ok(rest) => rest,
+            Err(Halt::Closed) => return,
+            Err(Halt::Store(error)) => {
+                tracing::error!(queue = %line.name, error = %error, "due jobs could not be looked up");
+                PERIOD
+            }
+        };
+        tokio::select! {
+            () = desk.stop.soft.cancelled() => return,
+            () = line.due_changed.notified() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+/// Why no more due jobs can be put into the queue.
+enum Halt {
+    Closed,
+    Store(StoreError),
+}
+
+/// Puts everything that is due into the queue; says how long to rest.
+async fn work_off(desk: &Desk, line: &Line) -> Result<Duration, Halt> {
+    loop {
+        let now = desk.jobs.clock().now();
+        let due = desk
+            .jobs
+            .store()
+            .due(&line.name, now, STEP)
+            .await
+            .map_err(Halt::Store)?;
+        if due.ids.is_empty() {
+            return Ok(due.next.map_or(PERIOD, |next| next.since(now)).min(PERIOD));
+        }
+        for id in due.ids {
+            move_on(desk, line, id).await?;
+        }
+    }
+}
+
+/// Puts one due job into the queue, or skips it when it comes too late.
+async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<(), Halt> {
+    let Some(job) = desk.jobs.get(id).await.map_err(Halt::Store)? else {
+        return Ok(());
+    };
+    let moved = if job.is_expired(desk.jobs.clock().now()) {
+        desk.jobs.expire(id).await.map(drop)
+    } else {
+        let slot = tokio::select! {
+            biased;
+            () = desk.stop.soft.cancelled() => return Err(Halt::Closed),
+            slot = desk.jobs.room(line) => slot.map_err(|Closed| Halt::Closed)?,
+        };
+        desk.jobs.enqueue(id, slot).await
+    };
+    match moved {
+        // Refused or gone: somebody canceled or retried it while it waited for room.
+        Ok(()) | Err(ApplyError::Refused(_) | ApplyError::NotFound) => Ok(()),
+        Err(ApplyError::Store(error)) => Err(Halt::Store(error)),
+    }
+}

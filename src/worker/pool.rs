@@ -1,0 +1,158 @@
+//! The pool: everything that runs in the background, and how it is stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{dispatcher, due, pulse};
+use crate::handler::Reporter;
+use crate::job::{Ending, Job, JobState, LogLevel, Progress};
+use crate::jobs::Jobs;
+
+/// How the pool is told to stop, in three steps. Each includes those before it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Take no new work in; finish what waits.
+    pub soft: CancellationToken,
+    /// Start nothing more, and tell what runs to stop.
+    pub hard: CancellationToken,
+    /// Wait for nothing.
+    pub now: CancellationToken,
+}
+
+/// The background tasks of one server.
+pub struct Pool {
+    desk: Arc<Desk>,
+    dispatchers: TaskTracker,
+    helpers: TaskTracker,
+}
+
+/// What the tasks of the pool share.
+pub(super) struct Desk {
+    pub(super) jobs: Jobs,
+    pub(super) stop: Stop,
+    pub(super) attempts: TaskTracker,
+    pub(super) reporter: Arc<dyn Reporter>,
+    /// Canceled when a dispatcher keeps dying.
+    pub(super) failed: CancellationToken,
+    pub(super) abandoned: AtomicU64,
+    pub(super) restarts: AtomicU64,
+}
+
+impl Pool {
+    /// Starts a dispatcher and a due loop for every queue, on the runtime that this is called on.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(jobs: Jobs, stop: Stop) -> Self {
+        let desk = Arc::new(Desk {
+            reporter: Arc::new(ToJobs(jobs.clone())),
+            jobs,
+            stop,
+            attempts: TaskTracker::new(),
+            failed: CancellationToken::new(),
+            abandoned: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
+        });
+        let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
+        for line in desk.jobs.lines() {
+            dispatchers.spawn(dispatcher::supervise(Arc::clone(&desk), Arc::clone(line)));
+            helpers.spawn(due::run(Arc::clone(&desk), Arc::clone(line)));
+        }
+        helpers.spawn(pulse::run(Arc::clone(&desk)));
+        dispatchers.close();
+        helpers.close();
+        Self {
+            desk,
+            dispatchers,
+            helpers,
+        }
+    }
+
+    /// Completes when a dispatcher has died too often to be replaced.
+    pub async fn failed(&self) {
+        self.desk.failed.cancelled().await;
+    }
+
+    /// Whether a dispatcher has died too often to be replaced.
+    pub fn has_failed(&self) -> bool {
+        self.desk.failed.is_cancelled()
+    }
+
+    /// How many attempts had to be abandoned because they ignored their cancellation.
+    pub fn abandoned(&self) -> u64 {
+        self.desk.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// How many dispatchers died and were replaced.
+    pub fn restarts(&self) -> u64 {
+        self.desk.restarts.load(Ordering::Relaxed)
+    }
+
+    /// How many attempts are under way.
+    pub fn running(&self) -> usize {
+        self.desk.jobs.running().len()
+    }
+
+    /// Completes when no dispatcher and no attempt is left. Does so after [`Stop::soft`] when everything that waits has
+    /// been run, or after [`Stop::hard`] when everything that runs has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn finished(&self) {
+        self.dispatchers.wait().await;
+        self.desk.attempts.close();
+        self.desk.attempts.wait().await;
+        self.helpers.wait().await;
+    }
+
+    /// Gives up on what still runs after everybody was told to stop: their jobs count as interrupted. Says how many.
+    pub(crate) async fn abandon_all(&self) -> usize {
+        let mut abandoned = 0;
+        for job in self.desk.jobs.store().volatile() {
+            if let JobState::Processing { run, .. } = job.state
+                && self
+                    .desk
+                    .jobs
+                    .settle(job.id(), run, Ending::Interrupted)
+                    .await
+                    .is_ok()
+            {
+                self.desk.abandon(&job);
+                abandoned += 1;
+            }
+        }
+        abandoned
+    }
+}
+
+impl Desk {
+    /// Counts and names an attempt that ignored its cancellation.
+    pub(super) fn abandon(&self, job: &Job) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            job = %job.id(), kind = %job.spec.kind, attempt = job.attempt,
+            "handler abandoned: it did not stop within its cancel_grace"
+        );
+    }
+}
+
+/// Passes on what attempts say.
+struct ToJobs(Jobs);
+
+impl Reporter for ToJobs {
+    fn progress<'a>(&'a self, job: &'a Job, progress: Progress) -> BoxFuture<'a, ()> {
+        self.0.progress(job.id(), job.runs, progress).boxed()
+    }
+
+    fn log<'a>(&'a self, job: &'a Job, level: LogLevel, message: &'a str) -> BoxFuture<'a, ()> {
+        self.0.log(job, level, message);
+        std::future::ready(()).boxed()
+    }
+}
