@@ -1,4 +1,6 @@
 //! wip
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod handler;
 pub mod job;
