@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_table_has_key_value_and_origin() {
         let table = print(&["limits.batch=5"], false);
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table);
     }
 
     #[test]

@@ -53,9 +53,22 @@ Exit codes:
   3   it stopped, but work was lost (the ids are in the log)
   78  the configuration is wrong";
 
+const SERVE_HELP: &str = "\
+Take jobs over HTTP and run them (the default), until SIGTERM or SIGINT. Then intake stops, work is
+finished within shutdown.grace, and what is left is written to shutdown.spill_file, from where the
+next start takes it up. A second signal skips the waiting.";
+
+const SET_HELP: &str = "\
+Set one option, stronger than everything else; can be repeated.
+The value is read as the option needs it:
+  --set log.format=json
+  --set limits.batch=50
+  --set 'retry.mine.delays=[\"5s\", \"5m\"]'
+  --set 'kinds.\"invoice.render\".timeout=5m'";
+
 /// Takes slow work out of the request: a job server in one process.
 #[derive(Clone, Parser, Debug)]
-#[command(name = "backroom", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "backroom", version, after_help = AFTER_HELP)]
 pub struct Cli {
     /// Where the configuration comes from.
     #[command(flatten)]
@@ -72,10 +85,7 @@ pub struct ConfigOptions {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Set one option, stronger than everything else; can be repeated
-    ///
-    /// The value is read as the option needs it: --set log.format=json --set limits.batch=50
-    /// --set 'retry.mine.delays=["5s", "5m"]' --set 'kinds."invoice.render".timeout=5m'
-    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    #[arg(long, value_name = "KEY=VALUE", global = true, long_help = SET_HELP)]
     pub set: Vec<String>,
 }
 
@@ -83,10 +93,7 @@ pub struct ConfigOptions {
 #[derive(Clone, Subcommand, Debug)]
 pub enum Command {
     /// Take jobs over HTTP and run them (the default)
-    #[command(
-        long_about = "Take jobs over HTTP and run them, until SIGTERM or SIGINT. Then intake stops, work is \
-                            finished within shutdown.grace, and what is left is written to shutdown.spill_file. A second signal skips the waiting."
-    )]
+    #[command(long_about = SERVE_HELP)]
     Serve,
     /// Check the configuration and render every template, without side effects
     #[command(

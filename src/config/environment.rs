@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::fault::{ConfigFault, Origin};
-use super::layers::nested;
+use super::set::nested;
 use super::tree::Table;
 
 const PREFIX: &str = "BACKROOM_";
@@ -64,7 +64,8 @@ fn is_foreign(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tree::{Leaf, Node, Value};
+    use crate::config::tree::{Leaf, Node};
+    use crate::config::value::Value;
 
     fn read(variables: &[(&str, &str)]) -> (Table, Vec<ConfigFault>, Vec<String>) {
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn origins_sort_by_strength_and_lines_as_numbers() {
-        let mut origins = vec![
+        let mut origins = [
             Origin::Set,
             Origin::Environment("BACKROOM_A__B".into()),
             at(Place::Line(10)),

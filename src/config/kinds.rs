@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::fault::instead_of;
 use super::load::Config;
-use super::reader::{Reader, Section};
+use super::queues::Queue;
+use super::reader::{Findings, Reader, Section};
 use super::retry::single_attempt;
+use super::tree::dotted;
 use crate::handler::KindSettings;
-use crate::job::{KindName, QueueName};
+use crate::job::{KindName, QueueName, RetryPolicy};
 
 /// Says what is special about one kind. `None`: what [`Defaults`] say.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -49,18 +51,16 @@ impl Kind {
         let mut kinds = BTreeMap::new();
         reader.each("kinds", |name, s| {
             let kind = Self::read(s);
-            match KindName::new(name) {
-                // What is shipped for a kind that this program does not have is of no effect and no fault of the user.
-                Ok(_) if !known.contains(&name) && !s.is_shipped() => {
-                    s.fault_here(format!(
-                        "unknown kind; {}",
-                        instead_of(name, known.iter().copied())
-                    ));
-                }
-                Ok(name) => {
-                    kinds.insert(name, kind);
-                }
-                Err(error) => s.fault_here(error.to_string()),
+            // What is shipped for a kind that this program does not have is of no effect and no fault of the user.
+            if !known.contains(&name) && !s.is_shipped() {
+                s.fault_here(format!(
+                    "unknown kind; {}",
+                    instead_of(name, known.iter().copied())
+                ));
+            }
+            // Kept in any case, so that what it refers to is checked too.
+            if let Ok(name) = KindName::new(name) {
+                kinds.insert(name, kind);
             }
         });
         kinds
@@ -78,7 +78,7 @@ impl Kind {
             }),
             cancel_grace: s.optional("cancel_grace", |s, key| s.duration(key, CANCEL_GRACE)),
             sensitive: s
-                .optional("sensitive", |s, key| s.list(key, member))
+                .optional("sensitive", |s, key| s.list(key, 0..=100, member))
                 .unwrap_or_default(),
         }
     }
@@ -122,32 +122,38 @@ impl Config {
             sensitive: kind.sensitive.clone(),
         }
     }
+}
 
-    /// Refuses names of queues and profiles that do not exist.
-    pub(super) fn check_references(&self, reader: &mut Reader<'_>) {
-        let queues = || self.queues.keys().map(QueueName::as_str);
-        let profiles = || self.retry.keys().map(String::as_str);
-        let mut check = |key: &str, queue: Option<&QueueName>, profile: Option<&String>| {
-            if let Some(queue) = queue.filter(|queue| !self.queues.contains_key(*queue)) {
-                let reason = format!(
-                    "unknown queue \"{queue}\"; {}",
-                    instead_of(queue.as_str(), queues())
-                );
-                reader.found.fault(&format!("{key}.queue"), reason);
-            }
-            if let Some(profile) = profile.filter(|profile| !self.retry.contains_key(*profile)) {
-                let reason = format!(
-                    "unknown retry profile {profile:?}; {}",
-                    instead_of(profile, profiles())
-                );
-                reader.found.fault(&format!("{key}.retry"), reason);
-            }
-        };
-        check("defaults", Some(&self.defaults.queue), Some(&self.defaults.retry));
-        for (name, kind) in &self.kinds {
-            let key = super::tree::dotted(&["kinds".to_owned(), name.to_string()]);
-            check(&key, kind.queue.as_ref(), kind.retry.as_ref());
+/// Refuses names of queues and profiles that do not exist.
+pub(super) fn check_references(
+    queues: &BTreeMap<QueueName, Queue>,
+    profiles: &BTreeMap<String, RetryPolicy>,
+    kinds: &BTreeMap<KindName, Kind>,
+    defaults: Option<&Defaults>,
+    found: &mut Findings,
+) {
+    let mut check = |key: &str, queue: Option<&QueueName>, profile: Option<&String>| {
+        if let Some(queue) = queue.filter(|queue| !queues.contains_key(*queue)) {
+            let instead = instead_of(queue.as_str(), queues.keys().map(QueueName::as_str));
+            found.fault(
+                &format!("{key}.queue"),
+                format!("unknown queue \"{queue}\"; {instead}"),
+            );
         }
+        if let Some(profile) = profile.filter(|profile| !profiles.contains_key(*profile)) {
+            let instead = instead_of(profile, profiles.keys().map(String::as_str));
+            found.fault(
+                &format!("{key}.retry"),
+                format!("unknown retry profile {profile:?}; {instead}"),
+            );
+        }
+    };
+    if let Some(defaults) = defaults {
+        check("defaults", Some(&defaults.queue), Some(&defaults.retry));
+    }
+    for (name, kind) in kinds {
+        let key = dotted(&["kinds".to_owned(), name.to_string()]);
+        check(&key, kind.queue.as_ref(), kind.retry.as_ref());
     }
 }
 
@@ -167,7 +173,7 @@ fn member(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::config::load::testing::{config, faults};
-    use crate::job::{Backoff, RetryPolicy};
+    use crate::job::Backoff;
 
     #[test]
     fn mail_has_its_own_queue_and_hurries() {
@@ -175,7 +181,7 @@ mod tests {
         let email = config.kind_settings("email");
         assert_eq!(email.queue.as_str(), "mail");
         assert_eq!(email.retry, config.retry["interactive"]);
-        assert_eq!(email.timeout, Duration::from_secs(60));
+        assert_eq!(email.timeout, Duration::from_mins(1));
         let other = config.kind_settings("resize");
         assert_eq!(other.queue.as_str(), "default");
         assert_eq!(other.retry, config.retry["standard"]);
@@ -225,8 +231,8 @@ mod tests {
             ["--set: kinds.emial: unknown kind; did you mean \"email\"?"]
         );
         assert_eq!(
-            faults(&["kinds.\"invoice.render\".queue=male"]),
-            ["--set: kinds.\"invoice.render\".queue: unknown queue \"male\"; did you mean \"mail\"?"]
+            faults(&["kinds.\"invoice.render\".queue=mial"]),
+            ["--set: kinds.\"invoice.render\".queue: unknown queue \"mial\"; did you mean \"mail\"?"]
         );
         assert_eq!(
             faults(&[
@@ -240,9 +246,41 @@ mod tests {
                 "--set: kinds.email.retry: unknown retry profile \"patent\"; did you mean \"patient\"?",
             ]
         );
+        // One fault does not hide another.
+        assert_eq!(
+            faults(&[
+                "kinds.emial.queue=x",
+                "mail.from=x",
+                "defaults.queue=X",
+                "kinds.noop.retry=x"
+            ])
+            .len(),
+            5
+        );
         assert_eq!(faults(&["kinds.Email.queue=mail"]).len(), 1);
         assert_eq!(faults(&["kinds.email.run=push"]).len(), 1);
         assert_eq!(faults(&["kinds.email.sensitive=a,,b"]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_shipped_for_a_kind_that_is_not_there_is_no_fault() {
+        let load = |set: &[&str]| {
+            let set = set.iter().map(|s| (*s).to_owned()).collect();
+            crate::config::load(
+                crate::config::Sources {
+                    set,
+                    ..Default::default()
+                },
+                &["noop"],
+            )
+        };
+        assert!(load(&[]).unwrap().config.kinds.contains_key("email"));
+        let faults = load(&["kinds.email.timeout=5s"]).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert_eq!(
+            faults[0].to_string(),
+            "--set: kinds.email: unknown kind; there are: noop"
+        );
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::environment;
 use super::fault::{ConfigFault, Origin, Place};
 use super::retry;
-use super::tree::{Leaf, Node, Table, Value};
+use super::set;
+use super::tree::{Node, Table};
 
 /// The lowest layer, and the reference.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -44,6 +45,8 @@ pub(super) struct Merged {
     pub(super) tree: Table,
     pub(super) faults: Vec<ConfigFault>,
     pub(super) warnings: Vec<String>,
+    /// Whether the file could not be read, so that what the other layers refer to may be missing.
+    pub(super) incomplete: bool,
 }
 
 /// Lays all layers over each other, the defaults at the bottom.
@@ -52,10 +55,12 @@ pub(super) fn merge(sources: Sources) -> Merged {
     let mut warnings = Vec::new();
     let mut tree = defaults(&mut faults);
     let shipped = tree.clone();
+    let file = file(sources.file, &mut faults);
+    let incomplete = file.is_none();
     let layers = [
-        file(sources.file, &mut faults),
+        file.unwrap_or_else(|| Table::new(Origin::Default)),
         environment::layer(sources.environment, &mut faults, &mut warnings),
-        set(&sources.set, &mut faults),
+        set::layer(&sources.set, &mut faults),
     ];
     for mut layer in layers {
         retry::choose_form(&mut tree, &mut layer, &mut faults);
@@ -69,6 +74,7 @@ pub(super) fn merge(sources: Sources) -> Merged {
         tree,
         faults,
         warnings,
+        incomplete,
     }
 }
 
@@ -93,11 +99,13 @@ fn fill(tree: &mut Table, shipped: &Table, section: &str, base: &str, wanted: fn
 
 fn defaults(faults: &mut Vec<ConfigFault>) -> Table {
     document(DEFAULTS, &Origin::Default, &|_| Origin::Default, faults)
+        .unwrap_or_else(|| Table::new(Origin::Default))
 }
 
-fn file(source: FileSource, faults: &mut Vec<ConfigFault>) -> Table {
+/// The layer of the file; `None` when it cannot be read.
+fn file(source: FileSource, faults: &mut Vec<ConfigFault>) -> Option<Table> {
     let (path, must_exist) = match source {
-        FileSource::None => return Table::new(Origin::Default),
+        FileSource::None => return Some(Table::new(Origin::Default)),
         FileSource::Named(path) => (path, true),
         FileSource::IfPresent(path) => (path, false),
     };
@@ -110,28 +118,30 @@ fn file(source: FileSource, faults: &mut Vec<ConfigFault>) -> Table {
             let line = |span: Range<usize>| in_file(&path, Place::Line(position(&text, span.start).0));
             document(&text, &whole, &line, faults)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Table::new(Origin::Default),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
+            Some(Table::new(Origin::Default))
+        }
         Err(error) => {
             faults.push(ConfigFault {
-                origin: whole.clone(),
+                origin: whole,
                 key: String::new(),
                 reason: format!("cannot be read: {error}"),
             });
-            Table::new(whole)
+            None
         }
     }
 }
 
-/// Parses a document. One with a fault in its syntax counts as empty: what could be read of it may not be meant.
+/// Parses a document. Of one with a fault in its syntax nothing is taken: what could be read of it may not be meant.
 fn document(
     text: &str,
     whole: &Origin,
     origin: &dyn Fn(Range<usize>) -> Origin,
     faults: &mut Vec<ConfigFault>,
-) -> Table {
+) -> Option<Table> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        return Table::from_toml(table.get_ref(), whole.clone(), origin);
+        return Some(Table::from_toml(table.get_ref(), whole.clone(), origin));
     }
     // One fault a line: what follows on the same line is often only an echo of the first.
     let mut by_line = BTreeMap::new();
@@ -150,7 +160,7 @@ fn document(
         key: String::new(),
         reason,
     }));
-    Table::new(whole.clone())
+    None
 }
 
 fn in_file(path: &Path, place: Place) -> Origin {
@@ -163,87 +173,18 @@ fn in_file(path: &Path, place: Place) -> Origin {
 /// The line and the column of a byte, counted from 1.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..byte.min(text.len())];
-    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-    (
-        line,
-        String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
-    )
-}
-
-fn set(settings: &[String], faults: &mut Vec<ConfigFault>) -> Table {
-    let mut layer = Table::new(Origin::Set);
-    for setting in settings {
-        match split(setting) {
-            Some((path, value)) => {
-                layer.merge(nested(&path, value, &Origin::Set), &mut Vec::new(), faults);
-            }
-            // Not quoted: what is malformed may still hold a secret.
-            None => faults.push(ConfigFault {
-                origin: Origin::Set,
-                key: String::new(),
-                reason: "write --set section.key=value".to_owned(),
-            }),
-        }
-    }
-    layer
-}
-
-/// Splits `a."b.c".d=value` at the first `=` outside quotes, and the key at its dots.
-fn split(setting: &str) -> Option<(Vec<String>, &str)> {
-    let mut quote = None;
-    let end = setting.find(|c: char| {
-        match quote {
-            Some(open) if open == c => quote = None,
-            None if c == '"' || c == '\'' => quote = Some(c),
-            _ => {}
-        }
-        quote.is_none() && c == '='
-    })?;
-    let (key, text) = (&setting[..end], &setting[end + 1..]);
-    if key.contains(['\n', '#', '[']) {
-        return None;
-    }
-    let document = format!("{key} = 0");
-    let parsed = DeTable::parse(&document).ok()?;
-    let mut path = Vec::new();
-    let mut table = parsed.get_ref();
-    loop {
-        let (name, value) = table.iter().next()?;
-        path.push(name.get_ref().to_string());
-        match value.get_ref() {
-            DeValue::Table(inner) => table = inner,
-            _ => return Some((path, text)),
-        }
-    }
-}
-
-/// A tree with one value in it. Text that is an inline table becomes a section.
-pub(super) fn nested(path: &[String], value: &str, origin: &Origin) -> Table {
-    let parsed = DeValue::parse(value.trim());
-    let mut node = match parsed.as_ref().map(toml::Spanned::get_ref) {
-        Ok(DeValue::Table(table)) => {
-            Node::Table(Table::from_toml(table, origin.clone(), &|_| origin.clone()))
-        }
-        _ => Node::Leaf(Leaf {
-            value: Value::Text(value.to_owned()),
-            origin: origin.clone(),
-        }),
-    };
-    for name in path.iter().rev() {
-        let mut table = Table::new(origin.clone());
-        table.entries.insert(name.clone(), node);
-        node = Node::Table(table);
-    }
-    match node {
-        Node::Table(table) => table,
-        Node::Leaf(_) => Table::new(origin.clone()),
-    }
+    let lines: Vec<&[u8]> = before.split(|b| *b == b'\n').collect();
+    let last = lines
+        .last()
+        .map_or(0, |line| String::from_utf8_lossy(line).chars().count());
+    (lines.len(), last + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tree::Leaf;
+    use crate::config::value::Value;
     use std::io::Write as _;
 
     fn leaf<'a>(tree: &'a Table, path: &[&str]) -> &'a Leaf {
@@ -394,56 +335,6 @@ mod tests {
         assert_eq!(position(text, 5), (2, 1));
         assert_eq!(position(text, 6), (2, 2));
         assert_eq!(position(text, 99), (3, 1));
-    }
-
-    #[test]
-    fn settings_split_at_the_first_equals_sign_outside_quotes() {
-        let parts = |setting| split(setting).map(|(path, value)| (path.join("|"), value));
-        let some = |path: &str, value| Some((path.to_owned(), value));
-        assert_eq!(parts("a.b=c"), some("a|b", "c"));
-        assert_eq!(parts("a.b=c=d"), some("a|b", "c=d"));
-        assert_eq!(parts("a.b="), some("a|b", ""));
-        assert_eq!(
-            parts("kinds.\"invoice.render\".queue=x"),
-            some("kinds|invoice.render|queue", "x")
-        );
-        assert_eq!(parts("a.\"b=c\".d=e"), some("a|b=c|d", "e"));
-        assert_eq!(parts("a=b"), some("a", "b"));
-        for bad in [
-            "", "a.b", "=x", "a..b=x", "a b=x", "a\nb=x", "a.\"b=x", "[a]=x", "a#=x",
-        ] {
-            assert_eq!(parts(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_malformed_setting_is_a_fault_that_does_not_quote_it() {
-        let merged = merge(Sources {
-            set: vec!["mail.smtp_password:s3cret".into()],
-            ..Sources::default()
-        });
-        assert_eq!(shown(&merged.faults), ["--set: write --set section.key=value"]);
-    }
-
-    #[test]
-    fn an_inline_table_is_a_section() {
-        let set = vec![
-            "queues.bulk={capacity=5}".into(),
-            "queues.bulk.concurrency=6".into(),
-        ];
-        let merged = merge(Sources {
-            set,
-            ..Sources::default()
-        });
-        assert_eq!(merged.faults, []);
-        assert_eq!(
-            leaf(&merged.tree, &["queues", "bulk", "capacity"]).value,
-            Value::Integer(5)
-        );
-        assert_eq!(
-            leaf(&merged.tree, &["queues", "bulk", "concurrency"]).value,
-            Value::Text("6".into())
-        );
     }
 
     #[test]

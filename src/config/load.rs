@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{ConfigFault, Origin};
-use super::kinds::{Defaults, Kind};
+use super::kinds::{Defaults, Kind, check_references};
 use super::layers::{self, Sources};
 use super::limits::{Limits, Retention};
 use super::mail::Mail;
@@ -72,10 +72,25 @@ pub struct EffectiveValue {
 /// # Errors
 ///
 /// Everything that is wrong, sorted by origin and key; never empty.
+///
+/// # Examples
+///
+/// ```
+/// use backroom::config::{Sources, load};
+///
+/// let set = |text: &str| Sources { set: vec![text.to_owned()], ..Sources::default() };
+/// let loaded = load(set("queues.default.capacity=50"), &["email"]).map_err(|faults| faults[0].clone())?;
+/// assert_eq!(loaded.config.queues["default"].capacity, 50);
+///
+/// let faults = load(set("queues.default.capacty=50"), &["email"]).unwrap_err();
+/// let wanted = r#"--set: queues.default.capacty: unknown key; did you mean "capacity"?"#;
+/// assert_eq!(faults[0].to_string(), wanted);
+/// # Ok::<(), backroom::config::ConfigFault>(())
+/// ```
 pub fn load(sources: Sources, known_kinds: &[&str]) -> Result<Loaded, Vec<ConfigFault>> {
     let merged = layers::merge(sources);
     let mut warnings = merged.warnings;
-    let mut reader = Reader::new(&merged.tree, merged.faults);
+    let mut reader = Reader::new(&merged.tree, merged.faults, merged.incomplete);
     let config = read(&mut reader, known_kinds);
     let mut found = reader.finish();
     match config {
@@ -110,7 +125,10 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> Option<Config> {
     let defaults = Defaults::read(reader);
     let shutdown = Shutdown::read(reader);
     let log = Log::read(reader);
-    let config = Config {
+    if !reader.found.incomplete {
+        check_references(&queues, &retry, &kinds, defaults.as_ref(), &mut reader.found);
+    }
+    Some(Config {
         server,
         auth,
         queues,
@@ -122,9 +140,7 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> Option<Config> {
         defaults: defaults?,
         shutdown,
         log,
-    };
-    config.check_references(reader);
-    Some(config)
+    })
 }
 
 impl Config {
@@ -227,6 +243,58 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_gives_values_of_every_form() {
+        let environment = |variables: &[(&str, &str)]| {
+            let environment = variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect();
+            load(
+                Sources {
+                    environment,
+                    ..Sources::default()
+                },
+                &testing::KINDS,
+            )
+        };
+        let loaded = environment(&[
+            ("BACKROOM_SERVER__BIND", "[::1]:0"),
+            ("BACKROOM_LIMITS__BATCH", " 7 "),
+            ("BACKROOM_RETRY__STANDARD__FACTOR", "1.5"),
+            ("BACKROOM_RETRY__PATIENT__DELAYS", "1s,2s"),
+            ("BACKROOM_KINDS__NOOP__SENSITIVE", "[\"iban\"]"),
+            ("BACKROOM_QUEUES__BULK__ENQUEUE_WAIT", "\"2s\""),
+            ("BACKROOM_SERVER_BIND", "ignored"),
+        ])
+        .unwrap();
+        let config = &loaded.config;
+        assert_eq!(config.server.bind.to_string(), "[::1]:0");
+        assert_eq!(config.limits.batch, 7);
+        assert_eq!(config.retry["patient"].max_attempts, 3);
+        assert_eq!(config.kinds["noop"].sensitive, ["iban"]);
+        assert_eq!(config.queues["bulk"].enqueue_wait.as_secs(), 2);
+        assert_eq!(loaded.warnings.len(), 1);
+        let factor = loaded
+            .effective
+            .iter()
+            .find(|v| v.key == "retry.standard.factor")
+            .unwrap();
+        assert_eq!(factor.value, 1.5);
+        assert_eq!(factor.origin.to_string(), "BACKROOM_RETRY__STANDARD__FACTOR");
+
+        let faults =
+            environment(&[("BACKROOM_LIMITS__BATCH", "x"), ("BACKROOM__LIMITS__BATCH", "1")]).unwrap_err();
+        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "BACKROOM_LIMITS__BATCH: limits.batch: must be a whole number from 1 to 10000 (found \"x\")",
+                "BACKROOM__LIMITS__BATCH: _limits: unknown section; did you mean \"limits\"?",
+            ]
+        );
+    }
+
+    #[test]
     fn faults_are_sorted_by_origin_then_key() {
         assert_eq!(faults(&["log.level=x", "auth.mode=y", "limits.batch=z"]).len(), 3);
         let found = with_file(
@@ -239,9 +307,21 @@ mod tests {
 
     #[test]
     fn other_layers_are_checked_beside_a_file_that_does_not_parse() {
-        let found = with_file("[log\n", &["limits.batch=z"]).unwrap_err();
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert_eq!(found[1].key, "limits.batch");
+        // What depends on the file is not: it might say auth.mode = "none", have the queue and the URL.
+        let depends = [
+            "server.bind=0.0.0.0:80",
+            "defaults.queue=bulk",
+            "mail.transport=smtp",
+        ];
+        for set in [
+            ["limits.batch=z"].as_slice(),
+            &[["limits.batch=z"].as_slice(), &depends].concat(),
+        ] {
+            let found = with_file("[log\n", set).unwrap_err();
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert_eq!(found[1].key, "limits.batch");
+        }
+        assert_eq!(faults(&depends).len(), 3);
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Mail {
 
 fn check_smtp(s: &mut Section<'_>, transport: MailTransport, url: &Secret, password: &Secret) {
     match (url, password) {
+        _ if s.is_incomplete() => {}
         (Secret::None, _) if transport == MailTransport::Smtp => {
             s.fault_of(
                 "smtp_url",
@@ -185,7 +186,7 @@ mod tests {
     use crate::config::load::testing::{config, faults, loaded};
 
     fn exposed(secret: Option<&SecretString>) -> Option<&str> {
-        secret.map(|secret| secret.expose_secret())
+        secret.map(SecretString::expose_secret)
     }
 
     fn written(text: &str) -> tempfile::NamedTempFile {

@@ -9,7 +9,10 @@ mod layers;
 mod load;
 mod reader;
 mod secret;
+mod set;
 mod tree;
+mod typed;
+mod value;
 
 mod kinds;
 mod limits;

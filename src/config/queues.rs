@@ -24,7 +24,7 @@ impl Queue {
             let queue = Self {
                 capacity: s.integer("capacity", 1..=1_000_000_u32) as usize,
                 concurrency: s.integer("concurrency", 1..=10_000_u32) as usize,
-                enqueue_wait: s.duration("enqueue_wait", Duration::ZERO..=Duration::from_secs(60)),
+                enqueue_wait: s.duration("enqueue_wait", Duration::ZERO..=Duration::from_mins(1)),
             };
             match QueueName::new(name) {
                 Ok(name) => {

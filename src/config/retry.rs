@@ -35,7 +35,8 @@ pub(super) fn choose_form(tree: &mut Table, layer: &mut Table, faults: &mut Vec<
         let Some(below) = tree.table_mut("retry").and_then(|retry| retry.table_mut(name)) else {
             continue;
         };
-        if (exponential || delays) && exponential == below.entries.contains_key("delays") {
+        let exponential_below = EXPONENTIAL.iter().any(|key| below.entries.contains_key(*key));
+        if (delays && exponential_below) || (exponential && below.entries.contains_key("delays")) {
             below.entries.clear();
         }
     }
@@ -79,10 +80,7 @@ fn exponential(s: &mut Section<'_>) -> RetryPolicy {
 }
 
 fn delays(s: &mut Section<'_>) -> RetryPolicy {
-    let delays = s.durations("delays", &(Duration::ZERO..=LONGEST));
-    if !(1..=100).contains(&delays.len()) {
-        s.fault("delays", "must be a list of 1 to 100 durations");
-    }
+    let delays = s.durations("delays", 1..=100, &(Duration::ZERO..=LONGEST));
     let max_attempts = s.optional("max_attempts", |s, key| s.integer(key, 1..=100));
     RetryPolicy {
         max_attempts: max_attempts.unwrap_or((delays.len() as u32 + 1).min(100)),
@@ -169,6 +167,12 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_attempts_belongs_to_no_form() {
+        let loaded = with_file("[retry.mine]\nmax_attempts = 4\n", &["retry.mine.delays=2s"]);
+        assert_eq!(loaded.unwrap().config.retry["mine"], listed(4, &[2]));
+    }
+
+    #[test]
     fn both_forms_in_one_layer_are_a_fault() {
         let found = faults(&["retry.mine.delays=1s", "retry.mine.factor=2"]);
         let want = "--set: retry.mine.delays: excludes initial, factor, max, jitter; write one or the other";
@@ -195,9 +199,10 @@ mod tests {
             100
         );
         assert_eq!(faults(&[&format!("retry.mine.delays={hundred},1s")]).len(), 1);
+        let found = faults(&["retry.mine.delays=[]"]);
         assert_eq!(
-            faults(&["retry.mine.delays=[]"]),
-            ["--set: retry.mine.delays: must be a list of 1 to 100 durations"]
+            found,
+            ["--set: retry.mine.delays: must have 1 to 100 items (found \"[]\")"]
         );
         let found = faults(&["retry.mine.delays=1s,2,31d"]);
         assert_eq!(found.len(), 1, "{found:?}");

