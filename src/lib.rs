@@ -1,5 +1,7 @@
 //! wip
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod handler;
 pub mod job;

@@ -1,0 +1,272 @@
+//! The command line: what can be typed, and the commands that need nothing but the configuration.
+
+mod completions;
+mod config;
+
+pub use completions::completions;
+pub use config::print_config;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{FileSource, Sources};
+use crate::job::parse_duration;
+
+/// Numbers that the process ends with.
+///
+/// 2, for a wrong command line, is given by clap itself.
+pub mod exit {
+    /// Everything went well, and no work was lost.
+    pub const OK: u8 = 0;
+    /// It failed while running.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// It stopped, but work was lost.
+    pub const LOST: u8 = 3;
+    /// The configuration is wrong (`EX_CONFIG` of sysexits).
+    pub const CONFIG: u8 = 78;
+}
+
+const AFTER_HELP: &str = "\
+Configuration, from weakest to strongest:
+  the shipped defaults
+  --config FILE, or ./backroom.toml if there is one
+  the environment: BACKROOM_SECTION__KEY, always with the double underscore
+  --set section.key=value
+
+Examples:
+  backroom                                       serve on 127.0.0.1:8080
+  backroom --config /etc/backroom.toml serve
+  backroom --set server.bind=127.0.0.1:0 --set server.address_file=address.txt
+  BACKROOM_QUEUES__MAIL__CONCURRENCY=8 backroom serve
+  backroom check --config config/production.toml
+
+Exit codes:
+  0   nothing was lost
+  1   it failed while running
+  2   the command line is wrong
+  3   it stopped, but work was lost (the ids are in the log)
+  78  the configuration is wrong";
+
+const SERVE_HELP: &str = "\
+Take jobs over HTTP and run them (the default), until SIGTERM or SIGINT. Then intake stops, work is
+finished within shutdown.grace, and what is left is written to shutdown.spill_file, from where the
+next start takes it up. A second signal skips the waiting.";
+
+const SET_HELP: &str = "\
+Set one option, stronger than everything else; can be repeated.
+The value is read as the option needs it:
+  --set log.format=json
+  --set limits.batch=50
+  --set 'retry.mine.delays=[\"5s\", \"5m\"]'
+  --set 'kinds.\"invoice.render\".timeout=5m'";
+
+/// Takes slow work out of the request: a job server in one process.
+#[derive(Clone, Parser, Debug)]
+#[command(name = "backroom", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub options: ConfigOptions,
+    /// What to do; `None` means [`Command::Serve`].
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Names the sources of the configuration.
+#[derive(Clone, PartialEq, Eq, Args, Debug)]
+pub struct ConfigOptions {
+    /// Configuration file [default: ./backroom.toml if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Set one option, stronger than everything else; can be repeated
+    #[arg(long, value_name = "KEY=VALUE", global = true, long_help = SET_HELP)]
+    pub set: Vec<String>,
+}
+
+/// Names what to do.
+#[derive(Clone, Subcommand, Debug)]
+pub enum Command {
+    /// Take jobs over HTTP and run them (the default)
+    #[command(long_about = SERVE_HELP)]
+    Serve,
+    /// Check the configuration and render every template, without side effects
+    #[command(
+        after_help = "Reports every fault at once, each with its file and line, and ends with 0 or 78.\n\n\
+                            Example:\n  backroom check --config /etc/backroom.toml"
+    )]
+    Check,
+    /// Show the values that hold and where each of them came from
+    #[command(after_help = "Secrets are shown as [redacted]. The table is valid TOML.\n\n\
+                            Examples:\n  backroom config | grep queues.mail\n  backroom config --json | jq '.items[] | select(.origin != \"default\")'")]
+    Config(ConfigArgs),
+    /// Go a full round on an embedded server, explained on the way
+    Demo,
+    /// Ask a running server whether it is ready: a probe for containers
+    #[command(after_help = "Ends with 0 when it is ready, else with 1.\n\n\
+                            Example (Dockerfile):\n  HEALTHCHECK CMD [\"backroom\", \"health\", \"--timeout\", \"2s\"]")]
+    Health(HealthArgs),
+    /// Write the completion script of a shell to standard output
+    #[command(
+        after_help = "Examples:\n  backroom completions bash > ~/.local/share/bash-completion/completions/backroom\n  \
+                            backroom completions fish > ~/.config/fish/completions/backroom.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Says how to show the configuration.
+#[derive(Clone, PartialEq, Eq, Args, Debug)]
+pub struct ConfigArgs {
+    /// As JSON: {"items":[{"key","value","origin"}]}
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Says which server to ask.
+#[derive(Clone, PartialEq, Eq, Args, Debug)]
+pub struct HealthArgs {
+    /// The server's address
+    #[arg(long, value_name = "URL", env = "BACKROOM_URL", default_value = "http://127.0.0.1:8080", value_parser = server_url)]
+    pub server: String,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
+    pub timeout: Duration,
+}
+
+impl ConfigOptions {
+    /// The sources of the configuration, with an environment such as `std::env::vars_os()`.
+    pub fn sources(&self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Sources {
+        Sources {
+            file: match &self.config {
+                Some(path) => FileSource::Named(path.clone()),
+                None => FileSource::IfPresent("backroom.toml".into()),
+            },
+            environment: environment.into_iter().collect(),
+            set: self.set.clone(),
+        }
+    }
+}
+
+/// An `http` or `https` URL, without a slash at its end, so that a path can be put behind it.
+fn server_url(text: &str) -> Result<String, &'static str> {
+    let url = reqwest::Url::parse(text).map_err(|_| "write a URL, as in http://127.0.0.1:8080")?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err("write http:// or https://, without query and fragment");
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("must be more than nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        let cli = parse("backroom").unwrap();
+        assert!(cli.command.is_none());
+        let sources = cli.options.sources([]);
+        assert_eq!(sources.file, FileSource::IfPresent("backroom.toml".into()));
+        assert!(matches!(
+            parse("backroom serve").unwrap().command,
+            Some(Command::Serve)
+        ));
+    }
+
+    #[test]
+    fn the_global_options_stand_before_or_after_the_command() {
+        for line in [
+            "backroom --config a --set x.y=1 --set x.y=2 check",
+            "backroom check --config a --set x.y=1 --set x.y=2",
+        ] {
+            let sources = parse(line).unwrap().options.sources([("A".into(), "b".into())]);
+            assert_eq!(sources.file, FileSource::Named("a".into()), "{line}");
+            assert_eq!(sources.set, ["x.y=1", "x.y=2"], "{line}");
+            assert_eq!(sources.environment, [("A".into(), "b".into())]);
+        }
+    }
+
+    #[test]
+    fn health_takes_a_server_and_a_time() {
+        let health = |line: &str| match parse(line).unwrap().command {
+            Some(Command::Health(args)) => args,
+            other => panic!("{other:?}"),
+        };
+        let args = health("backroom health --server https://h/base/ --timeout 250ms");
+        assert_eq!(
+            args,
+            HealthArgs {
+                server: "https://h/base".into(),
+                timeout: Duration::from_millis(250)
+            }
+        );
+        assert_eq!(
+            health("backroom health --server http://h").timeout,
+            Duration::from_secs(5)
+        );
+        for bad in [
+            "--server h:80",
+            "--server ftp://h",
+            "--server http://h?x",
+            "--timeout 5",
+            "--timeout 0s",
+        ] {
+            assert_eq!(
+                parse(&format!("backroom health {bad}")).unwrap_err().exit_code(),
+                i32::from(exit::USAGE),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_2() {
+        for bad in [
+            "backroom sreve",
+            "backroom --bind x",
+            "backroom completions tcsh",
+            "backroom --config",
+        ] {
+            assert_eq!(
+                parse(bad).unwrap_err().exit_code(),
+                i32::from(exit::USAGE),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        for code in [exit::OK, exit::FAILED, exit::USAGE, exit::LOST, exit::CONFIG] {
+            assert!(
+                help.contains(&format!("\n  {code} ")),
+                "{code} is not in:\n{help}"
+            );
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! `[kinds.<name>]` and `[defaults]`: what holds for the jobs of a kind.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::fault::instead_of;
+use super::load::Config;
+use super::queues::Queue;
+use super::reader::{Findings, Reader, Section};
+use super::retry::single_attempt;
+use super::tree::dotted;
+use crate::handler::KindSettings;
+use crate::job::{KindName, QueueName, RetryPolicy};
+
+/// Says what is special about one kind. `None`: what [`Defaults`] say.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Kind {
+    /// Where its jobs wait.
+    pub queue: Option<QueueName>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// Attempts in all, instead of what the retry profile says.
+    pub max_attempts: Option<u32>,
+    /// The name of the retry profile.
+    pub retry: Option<String>,
+    /// How long an attempt that was told to stop may take to do so.
+    pub cancel_grace: Option<Duration>,
+    /// Members of the payload that are never shown, beside those that never are.
+    pub sensitive: Vec<String>,
+}
+
+/// Says what holds for a kind that says nothing else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Defaults {
+    /// Where its jobs wait.
+    pub queue: QueueName,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How long an attempt that was told to stop may take to do so.
+    pub cancel_grace: Duration,
+    /// The name of the retry profile.
+    pub retry: String,
+}
+
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+const CANCEL_GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
+
+impl Kind {
+    pub(super) fn read_all(reader: &mut Reader<'_>, known: &[&str]) -> BTreeMap<KindName, Self> {
+        let mut kinds = BTreeMap::new();
+        reader.each("kinds", |name, s| {
+            let kind = Self::read(s);
+            // What is shipped for a kind that this program does not have is of no effect and no fault of the user.
+            if !known.contains(&name) && !s.is_shipped() {
+                s.fault_here(format!(
+                    "unknown kind; {}",
+                    instead_of(name, known.iter().copied())
+                ));
+            }
+            // Kept in any case, so that what it refers to is checked too.
+            if let Ok(name) = KindName::new(name) {
+                kinds.insert(name, kind);
+            }
+        });
+        kinds
+    }
+
+    fn read(s: &mut Section<'_>) -> Self {
+        Self {
+            queue: s
+                .optional("queue", |s, key| s.text(key, None, queue_name))
+                .flatten(),
+            timeout: s.optional("timeout", |s, key| s.duration(key, TIMEOUT)),
+            max_attempts: s.optional("max_attempts", |s, key| s.integer(key, 1..=100)),
+            retry: s.optional("retry", |s, key| {
+                s.text(key, String::new(), |name| Ok(name.to_owned()))
+            }),
+            cancel_grace: s.optional("cancel_grace", |s, key| s.duration(key, CANCEL_GRACE)),
+            sensitive: s
+                .optional("sensitive", |s, key| s.list(key, 0..=100, member))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Defaults {
+    /// `None` only together with a fault.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.section("defaults", |s| {
+            let queue = s.text("queue", None, queue_name);
+            let timeout = s.duration("timeout", TIMEOUT);
+            let cancel_grace = s.duration("cancel_grace", CANCEL_GRACE);
+            let retry = s.text("retry", String::new(), |name| Ok(name.to_owned()));
+            Some(Self {
+                queue: queue?,
+                timeout,
+                cancel_grace,
+                retry,
+            })
+        })
+    }
+}
+
+impl Config {
+    /// Says what holds for a kind: its own settings, and the defaults for what it leaves out.
+    ///
+    /// A retry profile that does not exist ([`load`](super::load) refuses that) means one attempt.
+    pub fn kind_settings(&self, kind: &str) -> KindSettings {
+        let none = Kind::default();
+        let kind = self.kinds.get(kind).unwrap_or(&none);
+        let profile = kind.retry.as_ref().unwrap_or(&self.defaults.retry);
+        let mut retry = self.retry.get(profile).cloned().unwrap_or_else(single_attempt);
+        if let Some(max_attempts) = kind.max_attempts {
+            retry.max_attempts = max_attempts;
+        }
+        KindSettings {
+            queue: kind.queue.clone().unwrap_or_else(|| self.defaults.queue.clone()),
+            timeout: kind.timeout.unwrap_or(self.defaults.timeout),
+            retry,
+            cancel_grace: kind.cancel_grace.unwrap_or(self.defaults.cancel_grace),
+            sensitive: kind.sensitive.clone(),
+        }
+    }
+}
+
+/// Refuses names of queues and profiles that do not exist.
+pub(super) fn check_references(
+    queues: &BTreeMap<QueueName, Queue>,
+    profiles: &BTreeMap<String, RetryPolicy>,
+    kinds: &BTreeMap<KindName, Kind>,
+    defaults: Option<&Defaults>,
+    found: &mut Findings,
+) {
+    let mut check = |key: &str, queue: Option<&QueueName>, profile: Option<&String>| {
+        if let Some(queue) = queue.filter(|queue| !queues.contains_key(*queue)) {
+            let instead = instead_of(queue.as_str(), queues.keys().map(QueueName::as_str));
+            found.fault(
+                &format!("{key}.queue"),
+                format!("unknown queue \"{queue}\"; {instead}"),
+            );
+        }
+        if let Some(profile) = profile.filter(|profile| !profiles.contains_key(*profile)) {
+            let instead = instead_of(profile, profiles.keys().map(String::as_str));
+            found.fault(
+                &format!("{key}.retry"),
+                format!("unknown retry profile {profile:?}; {instead}"),
+            );
+        }
+    };
+    if let Some(defaults) = defaults {
+        check("defaults", Some(&defaults.queue), Some(&defaults.retry));
+    }
+    for (name, kind) in kinds {
+        let key = dotted(&["kinds".to_owned(), name.to_string()]);
+        check(&key, kind.queue.as_ref(), kind.retry.as_ref());
+    }
+}
+
+fn queue_name(text: &str) -> Result<Option<QueueName>, String> {
+    QueueName::new(text).map(Some).map_err(|error| error.to_string())
+}
+
+fn member(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("must not be empty".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::testing::{config, faults};
+    use crate::job::Backoff;
+
+    #[test]
+    fn mail_has_its_own_queue_and_hurries() {
+        let config = config(&[]);
+        let email = config.kind_settings("email");
+        assert_eq!(email.queue.as_str(), "mail");
+        assert_eq!(email.retry, config.retry["interactive"]);
+        assert_eq!(email.timeout, Duration::from_mins(1));
+        let other = config.kind_settings("resize");
+        assert_eq!(other.queue.as_str(), "default");
+        assert_eq!(other.retry, config.retry["standard"]);
+        assert_eq!(other.cancel_grace, Duration::from_secs(5));
+        assert_eq!(other.sensitive, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_kind_wins_over_the_defaults() {
+        let config = config(&[
+            "defaults.timeout=10s",
+            "defaults.cancel_grace=1s",
+            "defaults.retry=patient",
+            "defaults.queue=mail",
+            "kinds.noop.timeout=20s",
+            "kinds.noop.cancel_grace=2s",
+            "kinds.noop.max_attempts=3",
+            "kinds.noop.queue=default",
+            "kinds.noop.sensitive=[\"iban\", \"phone\"]",
+        ]);
+        let noop = config.kind_settings("noop");
+        assert_eq!(noop.timeout, Duration::from_secs(20));
+        assert_eq!(noop.cancel_grace, Duration::from_secs(2));
+        assert_eq!(noop.queue.as_str(), "default");
+        assert_eq!(noop.sensitive, ["iban", "phone"]);
+        let patient = config.retry["patient"].clone();
+        assert_eq!(
+            noop.retry,
+            RetryPolicy {
+                max_attempts: 3,
+                ..patient.clone()
+            }
+        );
+        let email = config.kind_settings("email");
+        assert_eq!(
+            (email.timeout, email.cancel_grace),
+            (Duration::from_secs(10), Duration::from_secs(1))
+        );
+        let other = config.kind_settings("other");
+        assert_eq!((other.queue.as_str(), other.retry), ("mail", patient));
+    }
+
+    #[test]
+    fn names_that_do_not_exist_are_refused_with_the_nearest() {
+        assert_eq!(
+            faults(&["kinds.emial.queue=mail"]),
+            ["--set: kinds.emial: unknown kind; did you mean \"email\"?"]
+        );
+        assert_eq!(
+            faults(&["kinds.\"invoice.render\".queue=mial"]),
+            ["--set: kinds.\"invoice.render\".queue: unknown queue \"mial\"; did you mean \"mail\"?"]
+        );
+        assert_eq!(
+            faults(&[
+                "kinds.email.retry=patent",
+                "defaults.queue=x",
+                "defaults.retry=Standard"
+            ]),
+            [
+                "--set: defaults.queue: unknown queue \"x\"; there are: default, mail",
+                "--set: defaults.retry: unknown retry profile \"Standard\"; did you mean \"standard\"?",
+                "--set: kinds.email.retry: unknown retry profile \"patent\"; did you mean \"patient\"?",
+            ]
+        );
+        // One fault does not hide another.
+        assert_eq!(
+            faults(&[
+                "kinds.emial.queue=x",
+                "mail.from=x",
+                "defaults.queue=X",
+                "kinds.noop.retry=x"
+            ])
+            .len(),
+            5
+        );
+        assert_eq!(faults(&["kinds.Email.queue=mail"]).len(), 1);
+        assert_eq!(faults(&["kinds.email.run=push"]).len(), 1);
+        assert_eq!(faults(&["kinds.email.sensitive=a,,b"]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_shipped_for_a_kind_that_is_not_there_is_no_fault() {
+        let load = |set: &[&str]| {
+            let set = set.iter().map(|s| (*s).to_owned()).collect();
+            crate::config::load(
+                crate::config::Sources {
+                    set,
+                    ..Default::default()
+                },
+                &["noop"],
+            )
+        };
+        assert!(load(&[]).unwrap().config.kinds.contains_key("email"));
+        let faults = load(&["kinds.email.timeout=5s"]).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert_eq!(
+            faults[0].to_string(),
+            "--set: kinds.email: unknown kind; there are: noop"
+        );
+    }
+
+    #[test]
+    fn a_profile_that_was_taken_away_means_one_attempt() {
+        let mut config = config(&[]);
+        config.retry.clear();
+        let one = RetryPolicy {
+            max_attempts: 1,
+            backoff: Backoff::Delays(Vec::new()),
+        };
+        assert_eq!(config.kind_settings("email").retry, one);
+    }
+}

@@ -1,0 +1,88 @@
+//! `[retention]` and `[limits]`: what bounds memory.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+
+/// Says how long finished jobs are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Those that are completed, skipped or canceled.
+    pub completed: Duration,
+    /// Those that are dead-lettered.
+    pub dead_lettered: Duration,
+    /// The most of them all, whatever their age.
+    pub max_finished: usize,
+}
+
+/// Says how large things may be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The payload of one job, in bytes.
+    pub payload: usize,
+    /// The result of one job, in bytes.
+    pub result: usize,
+    /// Jobs in one batch.
+    pub batch: usize,
+}
+
+impl Retention {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let year = Duration::from_hours(365 * 24);
+        reader.section("retention", |s| Self {
+            completed: s.duration("completed", Duration::ZERO..=year),
+            dead_lettered: s.duration("dead_lettered", Duration::ZERO..=year),
+            max_finished: s.integer("max_finished", 0..=10_000_000_u32) as usize,
+        })
+    }
+}
+
+impl Limits {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        reader.section("limits", |s| Self {
+            payload: s.size("payload", 1..=64 << 20) as usize,
+            result: s.size("result", 1..=256 << 20) as usize,
+            batch: s.integer("batch", 1..=10_000_u32) as usize,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::testing::{config, faults};
+
+    #[test]
+    fn the_shipped_bounds_are_those_of_the_contract() {
+        let config = config(&[]);
+        let (hour, week) = (Duration::from_hours(1), Duration::from_hours(7 * 24));
+        assert_eq!(
+            config.retention,
+            Retention {
+                completed: hour,
+                dead_lettered: week,
+                max_finished: 100_000
+            }
+        );
+        assert_eq!(
+            config.limits,
+            Limits {
+                payload: 256 << 10,
+                result: 4 << 20,
+                batch: 1000
+            }
+        );
+    }
+
+    #[test]
+    fn sizes_have_units_of_both_kinds() {
+        let payload = |text: &str| config(&[&format!("limits.payload={text}")]).limits.payload;
+        assert_eq!(payload("1MiB"), 1 << 20);
+        assert_eq!(payload("1MB"), 1_000_000);
+        assert_eq!(payload("1.5 KiB"), 1536);
+        assert_eq!(payload("2048"), 2048);
+        for bad in ["", "big", "-1", "1XB", "[1]"] {
+            assert_eq!(faults(&[&format!("limits.payload={bad}")]).len(), 1, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The whole configuration, and the one way to it.
+
+use std::collections::BTreeMap;
+
+use super::fault::{ConfigFault, Origin};
+use super::kinds::{Defaults, Kind, check_references};
+use super::layers::{self, Sources};
+use super::limits::{Limits, Retention};
+use super::mail::Mail;
+use super::queues::Queue;
+use super::reader::Reader;
+use super::retry;
+use super::server::{Auth, Server};
+use super::shutdown::{Log, Shutdown};
+use crate::job::{KindName, QueueName, RetryPolicy};
+
+/// Holds every option. `config/default.toml` says what each of them does.
+///
+/// [`Config::default`] is what is shipped; [`load`] is what the user made of it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub server: Server,
+    /// Who may call.
+    pub auth: Auth,
+    /// Waiting lines by name.
+    pub queues: BTreeMap<QueueName, Queue>,
+    /// What is special about some kinds.
+    pub kinds: BTreeMap<KindName, Kind>,
+    /// Retry profiles by name.
+    pub retry: BTreeMap<String, RetryPolicy>,
+    /// How long finished jobs are kept.
+    pub retention: Retention,
+    /// How large things may be.
+    pub limits: Limits,
+    /// Where mail goes.
+    pub mail: Mail,
+    /// What holds for kinds that say nothing else.
+    pub defaults: Defaults,
+    /// How to stop.
+    pub shutdown: Shutdown,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Holds a configuration without fault, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The options.
+    pub config: Config,
+    /// Every value and where it came from, in the order of the keys. Secrets are redacted.
+    pub effective: Vec<EffectiveValue>,
+    /// What is no fault, but probably not what was meant; for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Says what holds for one key, and why.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EffectiveValue {
+    /// The key with its sections.
+    pub key: String,
+    /// The value as it was written, or `"[redacted]"`.
+    pub value: serde_json::Value,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// Lays all layers over each other and reads the configuration from them.
+///
+/// `known_kinds` are the kinds that this program can run: settings of others are a fault.
+///
+/// # Errors
+///
+/// Everything that is wrong, sorted by origin and key; never empty.
+///
+/// # Examples
+///
+/// ```
+/// use backroom::config::{Sources, load};
+///
+/// let set = |text: &str| Sources { set: vec![text.to_owned()], ..Sources::default() };
+/// let loaded = load(set("queues.default.capacity=50"), &["email"]).map_err(|faults| faults[0].clone())?;
+/// assert_eq!(loaded.config.queues["default"].capacity, 50);
+///
+/// let faults = load(set("queues.default.capacty=50"), &["email"]).unwrap_err();
+/// let wanted = r#"--set: queues.default.capacty: unknown key; did you mean "capacity"?"#;
+/// assert_eq!(faults[0].to_string(), wanted);
+/// # Ok::<(), backroom::config::ConfigFault>(())
+/// ```
+pub fn load(sources: Sources, known_kinds: &[&str]) -> Result<Loaded, Vec<ConfigFault>> {
+    let merged = layers::merge(sources);
+    let mut warnings = merged.warnings;
+    let mut reader = Reader::new(&merged.tree, merged.faults, merged.incomplete);
+    let config = read(&mut reader, known_kinds);
+    let mut found = reader.finish();
+    match config {
+        Some(config) if found.faults.is_empty() => {
+            warnings.extend(config.warnings());
+            found.effective.sort_by(|a, b| a.key.cmp(&b.key));
+            Ok(Loaded {
+                config,
+                effective: found.effective,
+                warnings,
+            })
+        }
+        _ => {
+            found.faults.sort();
+            found.faults.dedup();
+            Err(found.faults)
+        }
+    }
+}
+
+/// Reads every section before it gives up. `None` only together with a fault.
+fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> Option<Config> {
+    let server = Server::read(reader);
+    let auth = Auth::read(reader);
+    auth.check(&server, reader);
+    let queues = Queue::read_all(reader);
+    let kinds = Kind::read_all(reader, known_kinds);
+    let retry = retry::read_all(reader);
+    let retention = Retention::read(reader);
+    let limits = Limits::read(reader);
+    let mail = Mail::read(reader);
+    let defaults = Defaults::read(reader);
+    let shutdown = Shutdown::read(reader);
+    let log = Log::read(reader);
+    if !reader.found.incomplete {
+        check_references(&queues, &retry, &kinds, defaults.as_ref(), &mut reader.found);
+    }
+    Some(Config {
+        server,
+        auth,
+        queues,
+        kinds,
+        retry,
+        retention,
+        limits,
+        mail: mail?,
+        defaults: defaults?,
+        shutdown,
+        log,
+    })
+}
+
+impl Config {
+    /// What is allowed, but makes no sense.
+    fn warnings(&self) -> Option<String> {
+        let (payload, body) = (self.limits.payload, self.server.body_limit);
+        (payload > body).then(|| {
+            format!(
+                "limits.payload ({payload} bytes) is more than server.body_limit ({body} bytes): \
+                 no such payload can arrive over HTTP"
+            )
+        })
+    }
+}
+
+impl Default for Config {
+    /// What `config/default.toml` says.
+    fn default() -> Self {
+        match load(Sources::default(), &[]) {
+            Ok(loaded) => loaded.config,
+            // A test loads it, so a build with such a fault is never released.
+            Err(faults) => unreachable!("the shipped defaults have faults: {faults:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use crate::config::FileSource;
+
+    pub(in crate::config) const KINDS: [&str; 3] = ["email", "noop", "invoice.render"];
+
+    fn sources(set: &[&str]) -> Sources {
+        Sources {
+            set: set.iter().map(|s| (*s).to_owned()).collect(),
+            ..Sources::default()
+        }
+    }
+
+    /// What comes of the defaults and some `--set`.
+    pub(in crate::config) fn loaded(set: &[&str]) -> Loaded {
+        load(sources(set), &KINDS).unwrap_or_else(|faults| panic!("{set:?}: {faults:#?}"))
+    }
+
+    /// The configuration of [`loaded`].
+    pub(in crate::config) fn config(set: &[&str]) -> Config {
+        loaded(set).config
+    }
+
+    /// The faults of some `--set`.
+    pub(in crate::config) fn faults(set: &[&str]) -> Vec<String> {
+        match load(sources(set), &KINDS) {
+            Ok(_) => panic!("{set:?} has no fault"),
+            Err(faults) => faults.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// What comes of a file named `….toml` and some `--set`.
+    pub(in crate::config) fn with_file(text: &str, set: &[&str]) -> Result<Loaded, Vec<ConfigFault>> {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load(
+            Sources {
+                file: FileSource::Named(file.path().to_owned()),
+                ..sources(set)
+            },
+            &KINDS,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{config, faults, loaded, with_file};
+    use super::*;
+
+    #[test]
+    fn the_shipped_defaults_have_no_fault() {
+        let shipped = Config::default();
+        assert_eq!(format!("{shipped:?}"), format!("{:?}", config(&[])));
+    }
+
+    #[test]
+    fn every_value_is_listed_with_its_origin() {
+        let loaded = loaded(&["limits.batch=5", "kinds.noop.timeout=5s"]);
+        let listed = |key: &str| {
+            let value = loaded.effective.iter().find(|v| v.key == key).unwrap();
+            (value.value.clone(), value.origin.to_string())
+        };
+        assert_eq!(listed("limits.batch"), (5.into(), "--set".into()));
+        assert_eq!(listed("kinds.noop.timeout"), ("5s".into(), "--set".into()));
+        assert_eq!(listed("limits.payload"), ("256KiB".into(), "default".into()));
+        assert_eq!(listed("queues.mail.capacity"), (1000.into(), "default".into()));
+        assert_eq!(listed("retry.interactive.factor"), (4.0.into(), "default".into()));
+        assert!(
+            loaded.effective.is_sorted_by(|a, b| a.key < b.key),
+            "sorted, each key once"
+        );
+    }
+
+    #[test]
+    fn the_environment_gives_values_of_every_form() {
+        let environment = |variables: &[(&str, &str)]| {
+            let environment = variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect();
+            load(
+                Sources {
+                    environment,
+                    ..Sources::default()
+                },
+                &testing::KINDS,
+            )
+        };
+        let loaded = environment(&[
+            ("BACKROOM_SERVER__BIND", "[::1]:0"),
+            ("BACKROOM_LIMITS__BATCH", " 7 "),
+            ("BACKROOM_RETRY__STANDARD__FACTOR", "1.5"),
+            ("BACKROOM_RETRY__PATIENT__DELAYS", "1s,2s"),
+            ("BACKROOM_KINDS__NOOP__SENSITIVE", "[\"iban\"]"),
+            ("BACKROOM_QUEUES__BULK__ENQUEUE_WAIT", "\"2s\""),
+            ("BACKROOM_SERVER_BIND", "ignored"),
+        ])
+        .unwrap();
+        let config = &loaded.config;
+        assert_eq!(config.server.bind.to_string(), "[::1]:0");
+        assert_eq!(config.limits.batch, 7);
+        assert_eq!(config.retry["patient"].max_attempts, 3);
+        assert_eq!(config.kinds["noop"].sensitive, ["iban"]);
+        assert_eq!(config.queues["bulk"].enqueue_wait.as_secs(), 2);
+        assert_eq!(loaded.warnings.len(), 1);
+        let factor = loaded
+            .effective
+            .iter()
+            .find(|v| v.key == "retry.standard.factor")
+            .unwrap();
+        assert_eq!(factor.value, 1.5);
+        assert_eq!(factor.origin.to_string(), "BACKROOM_RETRY__STANDARD__FACTOR");
+
+        let faults =
+            environment(&[("BACKROOM_LIMITS__BATCH", "x"), ("BACKROOM__LIMITS__BATCH", "1")]).unwrap_err();
+        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "BACKROOM_LIMITS__BATCH: limits.batch: must be a whole number from 1 to 10000 (found \"x\")",
+                "BACKROOM__LIMITS__BATCH: _limits: unknown section; did you mean \"limits\"?",
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_are_sorted_by_origin_then_key() {
+        assert_eq!(faults(&["log.level=x", "auth.mode=y", "limits.batch=z"]).len(), 3);
+        let found = with_file(
+            "[log]\nlevel = 'x'\n[auth]\nmode = 'y'\n",
+            &["limits.batch=z", "auth.x=1"],
+        );
+        let keys: Vec<String> = found.unwrap_err().into_iter().map(|fault| fault.key).collect();
+        assert_eq!(keys, ["log.level", "auth.mode", "auth.x", "limits.batch"]);
+    }
+
+    #[test]
+    fn other_layers_are_checked_beside_a_file_that_does_not_parse() {
+        // What depends on the file is not: it might say auth.mode = "none", have the queue and the URL.
+        let depends = [
+            "server.bind=0.0.0.0:80",
+            "defaults.queue=bulk",
+            "mail.transport=smtp",
+        ];
+        for set in [
+            ["limits.batch=z"].as_slice(),
+            &[["limits.batch=z"].as_slice(), &depends].concat(),
+        ] {
+            let found = with_file("[log\n", set).unwrap_err();
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert_eq!(found[1].key, "limits.batch");
+        }
+        assert_eq!(faults(&depends).len(), 3);
+    }
+
+    #[test]
+    fn unknown_sections_have_a_nearest_name() {
+        assert_eq!(
+            faults(&["queus.mail.capacity=1"]),
+            ["--set: queus: unknown section; did you mean \"queues\"?"]
+        );
+        // Those of later releases are unknown in this one.
+        for later in [
+            "webhooks.secret=x",
+            "schedules.a.cron=x",
+            "auth.token=x",
+            "server.tls=x",
+            "queues.mail.rate_limit=1",
+        ] {
+            assert_eq!(faults(&[later]).len(), 1, "{later}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_cannot_arrive_is_warned_about() {
+        assert_eq!(loaded(&[]).warnings, Vec::<String>::new());
+        assert_eq!(loaded(&["limits.payload=3MiB"]).warnings.len(), 1);
+    }
+
+    #[test]
+    fn every_option_is_explained() {
+        let mut explained = false;
+        for (number, line) in layers::DEFAULTS.lines().enumerate() {
+            let is_option = line.contains(" = ") && !line.starts_with('#');
+            assert!(
+                !is_option || explained,
+                "line {} of default.toml has no comment above it",
+                number + 1
+            );
+            explained = line.starts_with('#');
+        }
+        for member in [
+            "queue",
+            "timeout",
+            "max_attempts",
+            "retry",
+            "cancel_grace",
+            "sensitive",
+        ] {
+            assert!(
+                layers::DEFAULTS.contains(&format!("#   {member} ")),
+                "kinds.*.{member} is not explained"
+            );
+        }
+    }
+
+    #[test]
+    fn the_production_example_has_no_fault() {
+        let password = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(password.path(), "s3cret\n").unwrap();
+        let set = format!("mail.smtp_password_file={}", password.path().display());
+        let loaded = with_file(include_str!("../../config/production.toml"), &[&set]).unwrap();
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+        assert!(loaded.config.mail.smtp_password.is_some());
+        let gone = with_file(include_str!("../../config/production.toml"), &[]).unwrap_err();
+        assert_eq!(gone.len(), 1, "only the password file is missing: {gone:?}");
+    }
+}

@@ -1,0 +1,36 @@
+//! Options: where they come from, what they may be, and everything that is wrong with them at once.
+//!
+//! `config/default.toml` is the reference. [`load`] lays the layers over each other and reads one typed [`Config`] from
+//! them; a file here per section says what that section may hold.
+
+mod environment;
+mod fault;
+mod layers;
+mod load;
+mod reader;
+mod secret;
+mod set;
+mod tree;
+mod typed;
+mod value;
+
+mod kinds;
+mod limits;
+mod mail;
+mod queues;
+mod retry;
+mod server;
+mod shutdown;
+
+#[cfg(test)]
+mod ranges;
+
+pub use fault::{ConfigFault, Origin, Place};
+pub use kinds::{Defaults, Kind};
+pub use layers::{FileSource, Sources};
+pub use limits::{Limits, Retention};
+pub use load::{Config, EffectiveValue, Loaded, load};
+pub use mail::{Mail, MailTransport};
+pub use queues::Queue;
+pub use server::{Auth, AuthMode, Server};
+pub use shutdown::{Log, LogFormat, Shutdown};

@@ -1,0 +1,96 @@
+//! `[queues.<name>]`: waiting lines.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::reader::Reader;
+use crate::job::QueueName;
+
+/// Says how long a waiting line may grow and how many jobs leave it at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Queue {
+    /// Jobs that may wait.
+    pub capacity: usize,
+    /// Jobs that run at the same time.
+    pub concurrency: usize,
+    /// How long a producer waits for room.
+    pub enqueue_wait: Duration,
+}
+
+impl Queue {
+    pub(super) fn read_all(reader: &mut Reader<'_>) -> BTreeMap<QueueName, Self> {
+        let mut queues = BTreeMap::new();
+        reader.each("queues", |name, s| {
+            let queue = Self {
+                capacity: s.integer("capacity", 1..=1_000_000_u32) as usize,
+                concurrency: s.integer("concurrency", 1..=10_000_u32) as usize,
+                enqueue_wait: s.duration("enqueue_wait", Duration::ZERO..=Duration::from_mins(1)),
+            };
+            match QueueName::new(name) {
+                Ok(name) => {
+                    queues.insert(name, queue);
+                }
+                Err(error) => s.fault_here(error.to_string()),
+            }
+        });
+        queues
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::testing::{config, faults};
+
+    #[test]
+    fn the_shipped_queues_are_two() {
+        let queues = config(&[]).queues;
+        let base = Queue {
+            capacity: 1000,
+            concurrency: 16,
+            enqueue_wait: Duration::from_secs(1),
+        };
+        assert_eq!(queues.len(), 2);
+        assert_eq!(queues["default"], base);
+        assert_eq!(
+            queues["mail"],
+            Queue {
+                concurrency: 4,
+                ..base
+            }
+        );
+    }
+
+    #[test]
+    fn users_add_queues_that_start_from_the_shipped_values() {
+        let queues = config(&["queues.bulk.capacity=7", "queues.default.concurrency=1"]).queues;
+        let bulk = Queue {
+            capacity: 7,
+            concurrency: 16,
+            enqueue_wait: Duration::from_secs(1),
+        };
+        assert_eq!(queues["bulk"], bulk);
+        assert_eq!(queues["default"].concurrency, 1);
+    }
+
+    #[test]
+    fn names_have_a_rule_and_members_too() {
+        let found = faults(&["queues.Bulk.capacity=1"]);
+        assert!(
+            found[0].starts_with("--set: queues.Bulk: a queue is 1 to 64 characters"),
+            "{found:?}"
+        );
+        assert_eq!(
+            faults(&["queues.mail.concurency=1"]),
+            ["--set: queues.mail.concurency: unknown key; did you mean \"concurrency\"?"]
+        );
+        assert_eq!(
+            faults(&["queues.x=1"]),
+            ["--set: queues.x: is a section, not a value: write [queues.x]"]
+        );
+        assert_eq!(
+            faults(&["queues=1"]),
+            ["--set: queues: is a section, not a value"]
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! `[server]` and `[auth]`: where to listen, and for whom.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::reader::{Reader, Section};
+
+/// Says where and how to listen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    /// The address; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// The address under which clients see the server, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Threads that answer HTTP; 0 means one for each core.
+    pub http_workers: usize,
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+    /// How long a client may take to send the head of its request.
+    pub header_timeout: Duration,
+    /// How long an idle connection is kept; zero closes it after each answer.
+    pub keep_alive: Duration,
+    /// A file that receives the address really listened on.
+    pub address_file: Option<PathBuf>,
+}
+
+/// Says who may call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Auth {
+    /// How a caller is known.
+    pub mode: AuthMode,
+}
+
+/// Names how a caller is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AuthMode {
+    /// By a token. As long as none can be configured, it means: only on loopback.
+    Tokens,
+    /// Not at all.
+    None,
+}
+
+impl Server {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        reader.section("server", |s| Self {
+            bind: s.text(
+                "bind",
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+                address,
+            ),
+            public_url: public_url(s),
+            http_workers: s.integer("http_workers", 0..=256_u16).into(),
+            body_limit: s.size("body_limit", 1 << 10..=64 << 20) as usize,
+            header_timeout: s.duration(
+                "header_timeout",
+                Duration::from_millis(10)..=Duration::from_mins(10),
+            ),
+            keep_alive: s.duration("keep_alive", Duration::ZERO..=Duration::from_hours(1)),
+            address_file: s.path("address_file"),
+        })
+    }
+}
+
+impl Auth {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let modes = [("tokens", AuthMode::Tokens), ("none", AuthMode::None)];
+        reader.section("auth", |s| Self {
+            mode: s.choice("mode", &modes),
+        })
+    }
+
+    /// Refuses to be open to everybody by oversight.
+    pub(super) fn check(&self, server: &Server, reader: &mut Reader<'_>) {
+        let ip = server.bind.ip();
+        if !reader.found.incomplete && self.mode != AuthMode::None && !ip.to_canonical().is_loopback() {
+            reader.found.fault(
+                "server.bind",
+                format!(
+                    "{ip} is beyond loopback and there is no token, so everybody who can connect could submit jobs; \
+                     bind to 127.0.0.1 behind a reverse proxy, or write auth.mode = \"none\" if that is meant"
+                ),
+            );
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| {
+        "must be an IP address and a port, as in \"127.0.0.1:8080\" or \"[::1]:8080\"; names such as localhost are \
+         not looked up"
+            .to_owned()
+    })
+}
+
+/// Read without showing what is wrong: it may hold a password by mistake.
+fn public_url(s: &mut Section<'_>) -> Option<String> {
+    let text = s.hidden("public_url")?;
+    if text.is_empty() {
+        s.show("public_url", "");
+        return None;
+    }
+    match check_public_url(&text) {
+        Ok(url) => {
+            s.show("public_url", url.as_str());
+            Some(url)
+        }
+        Err(reason) => {
+            s.fault("public_url", reason);
+            None
+        }
+    }
+}
+
+fn check_public_url(text: &str) -> Result<String, &'static str> {
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL, as in \"https://jobs.example.com\"")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with http:// or https://");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must have no query and no fragment");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no user and no password: it is shown to every caller");
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::testing::{config, faults};
+
+    #[test]
+    fn bind_takes_addresses_and_no_names() {
+        assert_eq!(config(&[]).server.bind.to_string(), "127.0.0.1:8080");
+        assert_eq!(
+            config(&["server.bind=[::1]:0"]).server.bind.to_string(),
+            "[::1]:0"
+        );
+        for bad in ["localhost:8080", "127.0.0.1", ":8080", "127.0.0.1:65536", ""] {
+            let found = faults(&[&format!("server.bind={bad}")]);
+            assert_eq!(found.len(), 1, "{bad:?}");
+            assert!(
+                found[0].contains("names such as localhost are not looked up"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn beyond_loopback_needs_a_word() {
+        for open in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "[::ffff:10.0.0.1]:80"] {
+            let bind = format!("server.bind={open}");
+            let found = faults(&[&bind]);
+            assert_eq!(found.len(), 1, "{open}");
+            assert!(found[0].starts_with("--set: server.bind: "), "{found:?}");
+            assert!(found[0].contains("auth.mode = \"none\""), "{found:?}");
+            assert_eq!(faults(&[&bind, "auth.mode=tokens"]).len(), 1);
+            assert_eq!(config(&[&bind, "auth.mode=none"]).auth.mode, AuthMode::None);
+        }
+        for closed in ["127.0.0.2:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+            assert_eq!(
+                config(&[&format!("server.bind={closed}")]).auth.mode,
+                AuthMode::Tokens
+            );
+        }
+    }
+
+    #[test]
+    fn the_public_url_is_absolute_and_plain() {
+        let url = |text: &str| config(&[&format!("server.public_url={text}")]).server.public_url;
+        assert_eq!(url(""), None);
+        assert_eq!(
+            url("https://jobs.example.com").as_deref(),
+            Some("https://jobs.example.com")
+        );
+        assert_eq!(url("http://h:81/base/").as_deref(), Some("http://h:81/base"));
+        for bad in [
+            "/jobs",
+            "jobs.example.com",
+            "ftp://h",
+            "https://h/?a=b",
+            "https://h/#a",
+            "https://u@h",
+            "http://",
+        ] {
+            assert_eq!(faults(&[&format!("server.public_url={bad}")]).len(), 1, "{bad:?}");
+        }
+        let found = faults(&["server.public_url=https://me:s3cret@h"]);
+        assert!(!found[0].contains("s3cret"), "{found:?}");
+    }
+
+    #[test]
+    fn paths_may_be_none() {
+        assert_eq!(config(&[]).server.address_file, None);
+        assert_eq!(
+            config(&["server.address_file=a/b"]).server.address_file,
+            Some(PathBuf::from("a/b"))
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! One value as it was written, and what it can be taken for.
+
+use toml::de::DeValue;
+
+/// A value as it was written.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Value {
+    /// From the environment or `--set`: it is what the reader needs it to be.
+    Text(String),
+    String(String),
+    Integer(i64),
+    Float(f64),
+    List(Vec<Value>),
+    /// What no option takes: a boolean, a date, a table in a list, a number beyond 64 bits. As text, for the fault.
+    Other(String),
+}
+
+impl Value {
+    pub(super) fn from_toml(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::String(text.to_string()),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| Self::Other(number.to_string()), Self::Integer),
+            DeValue::Float(number) => number
+                .as_str()
+                .parse()
+                .map_or_else(|_| Self::Other(number.to_string()), Self::Float),
+            DeValue::Boolean(flag) => Self::Other(flag.to_string()),
+            DeValue::Datetime(date) => Self::Other(date.to_string()),
+            DeValue::Array(items) => {
+                Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect())
+            }
+            DeValue::Table(_) => Self::Other("a table".to_owned()),
+        }
+    }
+
+    /// Text that is TOML, as what it is.
+    fn parsed(&self) -> Option<Self> {
+        let Self::Text(text) = self else { return None };
+        DeValue::parse(text.trim())
+            .ok()
+            .map(|value| Self::from_toml(value.get_ref()))
+    }
+
+    /// As text: a string, or anything from the environment; quotes around it are taken off.
+    pub(super) fn string(&self) -> Option<String> {
+        match self {
+            Self::String(text) => Some(text.clone()),
+            Self::Text(text) => match self.parsed() {
+                Some(Self::String(inner)) => Some(inner),
+                _ => Some(text.clone()),
+            },
+            _ => None,
+        }
+    }
+
+    /// As a whole number.
+    pub(super) fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Text(_) => self.parsed()?.integer(),
+            _ => None,
+        }
+    }
+
+    /// As a number.
+    pub(super) fn float(&self) -> Option<f64> {
+        match self {
+            Self::Integer(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            Self::Text(_) => self.parsed()?.float(),
+            _ => None,
+        }
+    }
+
+    /// As a list of strings; in the environment also `a,b`.
+    pub(super) fn strings(&self) -> Option<Vec<String>> {
+        match self {
+            Self::List(items) => items.iter().map(Self::string).collect(),
+            Self::Text(text) => match self.parsed() {
+                Some(list @ Self::List(_)) => list.strings(),
+                _ if text.trim().is_empty() => Some(Vec::new()),
+                _ => Some(text.split(',').map(|item| item.trim().to_owned()).collect()),
+            },
+            _ => None,
+        }
+    }
+
+    /// As it was written, shortened, for a fault.
+    pub(super) fn shown(&self) -> String {
+        let text = match self {
+            Self::Text(text) | Self::String(text) => format!("{text:?}"),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::List(items) => format!(
+                "[{}]",
+                items.iter().map(Self::shown).collect::<Vec<_>>().join(", ")
+            ),
+            Self::Other(text) => text.clone(),
+        };
+        match text.char_indices().nth(80) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn text_becomes_what_is_asked_for() {
+        assert_eq!(text("8").integer(), Some(8));
+        assert_eq!(text("1_000").integer(), Some(1000));
+        assert_eq!(text("8").string().as_deref(), Some("8"));
+        assert_eq!(text("8").float(), Some(8.0));
+        assert_eq!(text("1.5").float(), Some(1.5));
+        assert_eq!(text("1.5").integer(), None);
+        assert_eq!(text("eight").integer(), None);
+        assert_eq!(text("\"8\"").string().as_deref(), Some("8"));
+        assert_eq!(text("\"8\"").integer(), None);
+        assert_eq!(text("say \"hi\"").string().as_deref(), Some("say \"hi\""));
+        assert_eq!(text("true").string().as_deref(), Some("true"));
+        assert_eq!(text("[::1]:80").string().as_deref(), Some("[::1]:80"));
+        let list = |t: &str| text(t).strings().map(|l| l.join("|"));
+        assert_eq!(list("[\"5s\", \"5m\"]").as_deref(), Some("5s|5m"));
+        assert_eq!(list("5s, 5m").as_deref(), Some("5s|5m"));
+        assert_eq!(list("5s").as_deref(), Some("5s"));
+        assert_eq!(list("").as_deref(), Some(""));
+        assert_eq!(list("[1]"), None);
+    }
+
+    #[test]
+    fn what_a_file_says_is_not_guessed_at() {
+        let value = |text: &str| Value::from_toml(DeValue::parse(text).unwrap().get_ref());
+        assert_eq!(value("'8'").integer(), None);
+        assert_eq!(value("0x10").integer(), Some(16));
+        assert_eq!(value("0x10").string(), None);
+        assert_eq!(value("'8'").strings(), None);
+        assert_eq!(
+            value("99999999999999999999"),
+            Value::Other("99999999999999999999".into())
+        );
+        assert_eq!(value("true").shown(), "true");
+    }
+}
