@@ -7,5 +7,7 @@ pub mod handler;
 pub mod job;
 pub mod jobs;
 pub mod queue;
+pub mod shutdown;
+pub mod spill;
 pub mod store;
 pub mod worker;

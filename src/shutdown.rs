@@ -1,0 +1,207 @@
+//! How the server stops: in a fixed order, within bounds, and with an account of every job.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::job::{AttemptOutcome, Job, JobId, StateName, Timestamp};
+use crate::jobs::Jobs;
+use crate::spill::SpillFile;
+use crate::worker::{Pool, Stop};
+
+/// How much longer than the longest `cancel_grace` the drain waits for attempts that were told to stop.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Where the server is in its life. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Phase(Arc<AtomicU8>);
+
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
+
+impl Phase {
+    /// It answers and takes work in.
+    pub fn ready(&self) {
+        self.0.fetch_max(READY, Ordering::SeqCst);
+    }
+
+    /// It has begun to stop.
+    pub fn stopping(&self) {
+        self.0.store(STOPPING, Ordering::SeqCst);
+    }
+
+    /// Whether a load balancer should send requests.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == READY
+    }
+
+    /// Whether it has begun to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == STOPPING
+    }
+}
+
+/// How long each step of a drain may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// Between "not ready" and the refusal of jobs, so that a load balancer can take note.
+    pub ready_delay: Duration,
+    /// For what runs and what waits to be finished.
+    pub grace: Duration,
+}
+
+/// What became of every job that was held when the drain began. Jobs that had finished before do not count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DrainReport {
+    /// Came to their end during the drain.
+    pub finished: u64,
+    /// Were running and had to be stopped; they are among the spilled or the lost.
+    pub interrupted: u64,
+    /// Are in the spill file and will be taken up by the next start.
+    pub spilled: u64,
+    /// Dead letters that are in the spill file too, so that they can still be looked at and sent round again.
+    pub dead_letters_kept: u64,
+    /// Are gone.
+    pub lost: Vec<JobId>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl DrainReport {
+    /// Writes it as the one log line that the contract promises.
+    pub fn log(&self) {
+        let lost = self.lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
+        let Self { finished, interrupted, spilled, dead_letters_kept, .. } = *self;
+        if self.lost.is_empty() {
+            tracing::info!(finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report");
+        } else {
+            tracing::error!(finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report");
+        }
+    }
+}
+
+/// Stops the work: not ready, intake refused, what runs and waits is finished within the grace, the rest is told to
+/// stop, and what is left is spilled. HTTP goes on answering; whoever calls this closes it afterwards.
+///
+/// `hurry` skips the waiting.
+pub async fn drain(
+    jobs: &Jobs,
+    pool: &Pool,
+    stop: &Stop,
+    phase: &Phase,
+    patience: Patience,
+    spill: Option<&SpillFile>,
+    hurry: &CancellationToken,
+) -> DrainReport {
+    let began = jobs.clock().now();
+    let finished_before = jobs.finished();
+    phase.stopping();
+    within(patience.ready_delay, hurry, std::future::pending()).await;
+
+    stop.soft.cancel();
+    jobs.close_intake().await;
+    tracing::info!(running = pool.running(), grace_ms = patience.grace.as_millis(), "draining");
+    if !within(patience.grace, hurry, pool.finished()).await {
+        stop.hard.cancel();
+        let longest = jobs.registry().iter().map(|kind| kind.settings.cancel_grace).max().unwrap_or_default();
+        if !within(longest + SLACK, hurry, pool.finished()).await {
+            stop.now.cancel();
+            // What can be dropped is dropped at once. What is left blocks its thread.
+            within(SLACK, &CancellationToken::new(), pool.finished()).await;
+        }
+    }
+    jobs.seal().await;
+    pool.abandon_all().await;
+    account(jobs, began, finished_before, spill)
+}
+
+/// Waits for a future, but not longer than `patience` and not after `hurry`; says whether it completed.
+async fn within(patience: Duration, hurry: &CancellationToken, future: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        biased;
+        () = future => true,
+        () = hurry.cancelled() => false,
+        () = tokio::time::sleep(patience) => false,
+    }
+}
+
+/// Spills what is left, and counts.
+fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&SpillFile>) -> DrainReport {
+    let left = jobs.store().volatile();
+    let now = jobs.clock().now();
+    let written = match spill {
+        None => false,
+        Some(spill) => match spill.write(&left, now) {
+            Ok(()) => true,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(error = %error, cause, "spill file could not be written");
+                false
+            }
+        },
+    };
+    let (dead, unfinished): (Vec<_>, Vec<_>) =
+        left.iter().partition(|job| job.state.name() == StateName::DeadLettered);
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    DrainReport {
+        finished: jobs.finished() - finished_before,
+        interrupted: count(unfinished.iter().filter(|job| was_interrupted(job, began)).count()),
+        spilled: if written { count(unfinished.len()) } else { 0 },
+        dead_letters_kept: if written { count(dead.len()) } else { 0 },
+        lost: if written { Vec::new() } else { unfinished.iter().map(|job| job.id()).collect() },
+        duration: now.since(began),
+    }
+}
+
+fn was_interrupted(job: &Job, began: Timestamp) -> bool {
+    let last = job.attempts.last();
+    last.is_some_and(|last| last.outcome == AttemptOutcome::Interrupted && last.finished_at >= began)
+}
+
+/// Puts what the last drain left into the store. Nothing is removed yet: see [`SpillFile::clear`].
+///
+/// # Errors
+///
+/// When the file is not ours or cannot be read, or lines of it cannot be kept aside.
+pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
+    let mut found = spill.read()?;
+    let fits = |job: &Job| -> Result<(), String> {
+        if jobs.registry().get(job.spec.kind.as_str()).is_none() {
+            return Err(format!("there is no kind {} any more", job.spec.kind));
+        }
+        if !jobs.has_queue(job.spec.queue.as_str()) {
+            return Err(format!("there is no queue {} any more", job.spec.queue));
+        }
+        Ok(())
+    };
+    let mut fitting = Vec::with_capacity(found.jobs.len());
+    for job in found.jobs {
+        match fits(&job) {
+            Ok(()) => fitting.push(Arc::new(job)),
+            Err(reason) => found.rejected.push(crate::spill::Rejected::job(&job, reason)),
+        }
+    }
+    let taken = fitting.len();
+    jobs.store().insert(fitting).await?;
+    spill.keep_rejected(&found.rejected)?;
+    if taken > 0 {
+        let file = spill.path().display();
+        tracing::info!(jobs = taken, rejected = found.rejected.len(), file = %file, "spilled jobs taken up");
+    }
+    Ok(taken)
+}
+
+/// Writes the address that the server listens on, whole or not at all.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn write_address(path: &Path, address: std::net::SocketAddr) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    std::fs::write(&temporary, format!("{address}\n"))?;
+    std::fs::rename(&temporary, path)
+}

@@ -1,0 +1,356 @@
+//! The spill file: what a drain could not finish, for the next start.
+//!
+//! One JSON object a line. The first line says what the file is; every further line is one job. The file is written
+//! beside its name, synced, and renamed, so that a reader finds either the old or the whole new one.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::job::{
+    Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName, Spec, StateName, Tag,
+    Timestamp,
+};
+
+const VERSION: u32 = 1;
+
+/// A spill file that no other process uses.
+#[derive(Debug)]
+pub struct SpillFile {
+    path: PathBuf,
+    /// Locked as long as this server lives.
+    _lock: File,
+}
+
+/// Why a spill file cannot be used. The file is left as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum SpillError {
+    /// Another server has it.
+    #[error("{0} is in use by another backroom; give each server a shutdown.spill_file of its own")]
+    InUse(PathBuf),
+    /// It is not one of ours.
+    #[error("{0} is not a spill file of backroom; move it away, or name another shutdown.spill_file")]
+    Foreign(PathBuf),
+    /// A newer version wrote it.
+    #[error("{path} was written by a newer backroom (format {version}); start that version, or move the file away")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        version: u32,
+    },
+    /// The file or its folder cannot be read or written.
+    #[error("{path} cannot be used as a spill file")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What a spill file held.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The jobs, in the order of the file.
+    pub jobs: Vec<Job>,
+    /// The lines that are none, with the reason.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A line of a spill file that could not be taken up.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Its number, counted from 1.
+    pub line: usize,
+    /// Why, without a word of its content.
+    pub reason: String,
+    content: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    backroom_spill: u32,
+    written_at: Timestamp,
+    jobs: usize,
+}
+
+/// A job as a line of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    id: JobId,
+    kind: KindName,
+    queue: QueueName,
+    payload: Box<RawValue>,
+    state: StateName,
+    /// Since when it is pending, when it is due, or when it was given up.
+    at: Timestamp,
+    created_at: Timestamp,
+    run_at: Timestamp,
+    started_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    max_attempts: u32,
+    timeout_ms: u64,
+    tags: Box<[Tag]>,
+    attempt: u32,
+    runs: u32,
+    sequence: u64,
+    progress: Progress,
+    error: Option<JobError>,
+    attempts: Vec<Attempt>,
+    log: Vec<LogLine>,
+}
+
+impl SpillFile {
+    /// Takes a spill file for this process; it need not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// When another process has it, or its folder cannot be written.
+    pub fn open(path: &Path) -> Result<Self, SpillError> {
+        let io = |source| SpillError::Io { path: path.to_owned(), source };
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(beside(path, "lock"))
+            .map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(SpillError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what the last drain left. A file that is missing or empty holds nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it is not ours, or cannot be read.
+    pub fn read(&self) -> Result<Found, SpillError> {
+        let content = match fs::read(&self.path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+            Err(source) => return Err(self.io(source)),
+        };
+        let mut lines = content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+        let Some((_, first)) = lines.next() else { return Ok(Found::default()) };
+        let Ok(header) = serde_json::from_slice::<Header>(first) else {
+            return Err(SpillError::Foreign(self.path.clone()));
+        };
+        if header.backroom_spill > VERSION {
+            return Err(SpillError::Newer { path: self.path.clone(), version: header.backroom_spill });
+        }
+        let mut found = Found::default();
+        let mut seen = std::collections::HashSet::new();
+        for (n, content) in lines {
+            let read = serde_json::from_slice::<Line>(content)
+                .map_err(|error| format!("does not read as a job ({:?} at byte {})", error.classify(), error.column()))
+                .and_then(|line| line.into_job());
+            let reason = match read {
+                Ok(job) if seen.insert(job.id()) => {
+                    found.jobs.push(job);
+                    continue;
+                }
+                Ok(job) => format!("the job {} stands in the file twice", job.id()),
+                Err(reason) => reason,
+            };
+            found.rejected.push(Rejected { line: n + 1, reason, content: content.to_owned() });
+        }
+        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
+        if missing > 0 {
+            tracing::error!(file = %self.path.display(), missing, "spill file is shorter than it says");
+        }
+        Ok(found)
+    }
+
+    /// Keeps lines that could not be taken up, beside the spill file, in `….rejected`.
+    ///
+    /// # Errors
+    ///
+    /// When that file cannot be written.
+    pub fn keep_rejected(&self, rejected: &[Rejected]) -> Result<(), SpillError> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let path = beside(&self.path, "rejected");
+        let write = || {
+            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+            for line in rejected {
+                file.write_all(&line.content)?;
+                file.write_all(b"\n")?;
+            }
+            file.sync_all()
+        };
+        write().map_err(|source| SpillError::Io { path: path.clone(), source })?;
+        for line in rejected {
+            tracing::error!(file = %path.display(), line = line.line, reason = line.reason, "spilled job rejected");
+        }
+        Ok(())
+    }
+
+    /// Removes the file, once its jobs are in the store.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be removed.
+    pub fn clear(&self) -> Result<(), SpillError> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
+            _ => self.sync_folder().map_err(|source| self.io(source)),
+        }
+    }
+
+    /// Writes the jobs that are left; with none, no file. Returns when they are on disk.
+    ///
+    /// # Errors
+    ///
+    /// When they are not.
+    pub fn write(&self, jobs: &[Arc<Job>], now: Timestamp) -> Result<(), SpillError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.write_file(jobs, now).map_err(|source| self.io(source))
+    }
+
+    fn write_file(&self, jobs: &[Arc<Job>], now: Timestamp) -> io::Result<()> {
+        let temporary = beside(&self.path, "tmp");
+        let _ = fs::remove_file(&temporary);
+        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
+        let mut writer = BufWriter::new(file);
+        let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
+        serde_json::to_writer(&mut writer, &header)?;
+        writer.write_all(b"\n")?;
+        for job in jobs {
+            if let Some(line) = Line::of(job) {
+                serde_json::to_writer(&mut writer, &line)?;
+                writer.write_all(b"\n")?;
+            }
+        }
+        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, &self.path)?;
+        self.sync_folder()
+    }
+
+    /// A rename and a removal are on disk when the folder is.
+    fn sync_folder(&self) -> io::Result<()> {
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder)?.sync_all()
+    }
+
+    fn io(&self, source: io::Error) -> SpillError {
+        SpillError::Io { path: self.path.clone(), source }
+    }
+}
+
+impl Drop for SpillFile {
+    fn drop(&mut self) {
+        // Only a courtesy: a lock file without a lock stands in nobody's way.
+        let _ = fs::remove_file(beside(&self.path, "lock"));
+    }
+}
+
+impl Rejected {
+    /// A job that was read well but cannot be run here.
+    pub fn job(job: &Job, reason: String) -> Self {
+        let content = Line::of(job).and_then(|line| serde_json::to_vec(&line).ok()).unwrap_or_default();
+        Self { line: 0, reason, content }
+    }
+}
+
+impl Line {
+    /// A job as a line; nothing when it has come to an end that needs no keeping.
+    fn of(job: &Job) -> Option<Self> {
+        let at = match job.state {
+            JobState::Scheduled { due } | JobState::Failed { due } => due,
+            JobState::Pending { since, .. } | JobState::Processing { since, .. } => since,
+            JobState::DeadLettered { at } => at,
+            JobState::Completed { .. } | JobState::Skipped { .. } | JobState::Canceled { .. } => return None,
+        };
+        let state = match job.state.name() {
+            StateName::Processing => StateName::Pending,
+            state => state,
+        };
+        let spec = &job.spec;
+        Some(Self {
+            id: spec.id,
+            kind: spec.kind.clone(),
+            queue: spec.queue.clone(),
+            payload: spec.payload.clone(),
+            state,
+            at,
+            created_at: spec.created_at,
+            run_at: job.run_at,
+            started_at: job.started_at,
+            expires_at: job.expires_at,
+            max_attempts: spec.max_attempts,
+            timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
+            tags: spec.tags.clone(),
+            attempt: job.attempt,
+            runs: job.runs,
+            sequence: job.sequence,
+            progress: job.progress.clone(),
+            error: job.error.as_deref().cloned(),
+            attempts: job.attempts.clone(),
+            log: spec.log.lines(),
+        })
+    }
+
+    fn into_job(self) -> Result<Job, String> {
+        let state = match self.state {
+            StateName::Pending => JobState::Pending { turn: None, since: self.at },
+            StateName::Scheduled => JobState::Scheduled { due: self.at },
+            StateName::Failed => JobState::Failed { due: self.at },
+            StateName::DeadLettered => JobState::DeadLettered { at: self.at },
+            other => return Err(format!("a spilled job cannot be {other}")),
+        };
+        let spec = Spec {
+            id: self.id,
+            kind: self.kind,
+            queue: self.queue,
+            payload: self.payload,
+            created_at: self.created_at,
+            max_attempts: self.max_attempts,
+            timeout: Duration::from_millis(self.timeout_ms),
+            tags: self.tags,
+            log: JobLog::from_lines(self.log),
+        };
+        Ok(Job {
+            attempt: self.attempt,
+            runs: self.runs,
+            sequence: self.sequence,
+            run_at: self.run_at,
+            started_at: self.started_at,
+            progress: self.progress,
+            error: self.error.map(Arc::new),
+            attempts: self.attempts,
+            ..Job::new(spec, state, self.expires_at)
+        })
+    }
+}
+
+/// `name.jsonl` and `lock` make `name.jsonl.lock`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

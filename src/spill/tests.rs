@@ -1,0 +1,135 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::job::{AttemptOutcome, Change, Ending, LogLevel};
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn job(n: u128) -> Job {
+    let spec = Spec {
+        id: JobId::from_uuid(uuid::Uuid::from_u128(n)),
+        kind: KindName::new("noop").unwrap(),
+        queue: QueueName::new("default").unwrap(),
+        payload: RawValue::from_string(r#"{"a": [1, "\n"]}"#.to_owned()).unwrap(),
+        created_at: at(5),
+        max_attempts: 3,
+        timeout: Duration::from_millis(1_500),
+        tags: [Tag::new("ü").unwrap()].into(),
+        log: JobLog::default(),
+    };
+    Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))
+}
+
+fn failed(n: u128, retryable: bool) -> Job {
+    let mut job = job(n);
+    job.apply(Change::Start, at(6)).unwrap();
+    job.spec.log.push(LogLine::new(at(6), 1, LogLevel::Warn, "hello"));
+    let error = Arc::new(JobError { code: "smtp-451".into(), message: "later".into(), retryable });
+    let ending = Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(70) };
+    job.apply(Change::Settle { run: 1, ending }, at(7)).unwrap();
+    job
+}
+
+fn open(folder: &TempDir) -> SpillFile {
+    SpillFile::open(&folder.path().join("spill.jsonl")).unwrap()
+}
+
+fn arcs(jobs: impl IntoIterator<Item = Job>) -> Vec<Arc<Job>> {
+    jobs.into_iter().map(Arc::new).collect()
+}
+
+/// A job as text, without the turn that it does not keep.
+fn text(job: &Job) -> String {
+    format!("{job:?}").replace("Some(3), since", "None, since")
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    let mut scheduled = job(2);
+    scheduled.state = JobState::Scheduled { due: at(800) };
+    let jobs = arcs([job(1), scheduled, failed(3, true), failed(4, false)]);
+    file.write(&jobs, at(10)).unwrap();
+    let mode = fs::metadata(file.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let found = file.read().unwrap();
+    assert!(found.rejected.is_empty());
+    let (read, written): (Vec<_>, Vec<_>) =
+        (found.jobs.iter().map(text).collect(), jobs.iter().map(|job| text(job)).collect());
+    assert_eq!(read, written);
+    assert_eq!(found.jobs[0].spec.payload.get(), r#"{"a": [1, "\n"]}"#, "to the letter");
+
+    file.clear().unwrap();
+    assert!(file.read().unwrap().jobs.is_empty());
+    file.clear().unwrap();
+}
+
+#[test]
+fn nothing_left_is_no_file() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&[], at(10)).unwrap();
+    assert!(!file.path().exists());
+    drop(file);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind, not even the lock");
+}
+
+#[test]
+fn whole_lines_of_a_damaged_file_are_taken_up() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&arcs((1..=4).map(job)), at(10)).unwrap();
+    let written = fs::read_to_string(file.path()).unwrap();
+    let mut lines: Vec<String> = written.lines().map(str::to_owned).collect();
+    lines[2] = lines[2][..40].to_owned();
+    lines[3] = lines[1].clone();
+    let cut = lines[4].len() - 1;
+    lines[4].truncate(cut);
+    fs::write(file.path(), lines.join("\n")).unwrap();
+
+    let found = file.read().unwrap();
+    assert_eq!(found.jobs.iter().map(Job::id).collect::<Vec<_>>(), [job(1).id()]);
+    assert_eq!(found.rejected.iter().map(|line| line.line).collect::<Vec<_>>(), [3, 4, 5]);
+    assert!(found.rejected.iter().all(|line| !line.reason.contains("\\n")), "no word of a payload is told");
+    file.keep_rejected(&found.rejected).unwrap();
+    let kept = fs::read_to_string(beside(file.path(), "rejected")).unwrap();
+    assert_eq!(kept, format!("{}\n{}\n{}\n", lines[2], lines[3], lines[4]));
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    for foreign in ["{\"orders\":[]}\n", "hello", "\u{0}\u{1}", "{\"backroom_spill\":\"x\"}\n"] {
+        fs::write(file.path(), foreign).unwrap();
+        assert!(matches!(file.read(), Err(SpillError::Foreign(_))), "{foreign:?} was taken for ours");
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), foreign);
+    }
+    let newer = "{\"backroom_spill\":2,\"written_at\":\"2030-01-01T00:00:00Z\",\"jobs\":0}\n";
+    fs::write(file.path(), newer).unwrap();
+    assert!(matches!(file.read(), Err(SpillError::Newer { version: 2, .. })));
+    fs::write(file.path(), "").unwrap();
+    assert!(file.read().unwrap().jobs.is_empty(), "an empty file holds nothing");
+}
+
+#[test]
+fn two_servers_do_not_share_a_file() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    assert!(matches!(SpillFile::open(file.path()), Err(SpillError::InUse(_))));
+    let path = file.path().to_owned();
+    drop(file);
+    SpillFile::open(&path).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_found_at_once() {
+    let folder = TempDir::new().unwrap();
+    let error = SpillFile::open(&folder.path().join("missing/spill.jsonl")).unwrap_err();
+    assert!(matches!(error, SpillError::Io { .. }));
+}
