@@ -85,6 +85,12 @@ impl Clock {
         fastrand::f64()
     }
 
+    /// 64 bits of chance. Not for secrets.
+    pub fn dice(&self) -> u64 {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that throws dice")]
+        fastrand::u64(..)
+    }
+
     /// 32 bytes that nobody can guess.
     ///
     /// # Panics

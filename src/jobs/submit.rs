@@ -174,6 +174,14 @@ impl Jobs {
         self.keep(rows.collect(), now).await
     }
 
+    /// Everything that is wrong with a job, without accepting it.
+    pub fn check(&self, new: &NewJob) -> Vec<Fault> {
+        match self.registered(new) {
+            Ok(registered) => self.faults(new, registered),
+            Err(fault) => vec![fault],
+        }
+    }
+
     fn registered(&self, new: &NewJob) -> Result<&Arc<Registered>, Fault> {
         self.0.registry.get(new.kind.as_str()).ok_or_else(|| {
             let names = self.0.registry.names();

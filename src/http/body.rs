@@ -1,0 +1,75 @@
+//! Reading a request body, within its bound.
+
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{HttpMessage as _, HttpRequest};
+use futures_util::StreamExt as _;
+
+use super::problem::{Problem, ProblemType};
+
+/// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was
+/// read costs the client its connection.
+///
+/// # Errors
+///
+/// A body above the limit, which ends the connection, and a connection that breaks off.
+pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > limit) {
+        return Err(too_large(limit));
+    }
+    let mut body: Option<BytesMut> = None;
+    let mut first = Bytes::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| {
+            Problem::new(ProblemType::MalformedRequest, "The body ended before it was complete.").close()
+        })?;
+        let so_far = body.as_ref().map_or(first.len(), BytesMut::len);
+        if so_far + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        // Most bodies come in one piece, which then needs no copy.
+        match &mut body {
+            Some(body) => body.extend_from_slice(&chunk),
+            None if first.is_empty() => first = chunk,
+            None => {
+                let mut both = BytesMut::with_capacity(announced.unwrap_or(2 * (first.len() + chunk.len())));
+                both.extend_from_slice(&first);
+                both.extend_from_slice(&chunk);
+                body = Some(both);
+            }
+        }
+    }
+    Ok(body.map_or(first, BytesMut::freeze))
+}
+
+/// Reads a body that is not wanted, so that the connection can be used again.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn discard(request: &HttpRequest, payload: Payload, limit: usize) -> Result<(), Problem> {
+    read(request, payload, limit).await.map(drop)
+}
+
+/// Refuses a body that is not declared as JSON.
+///
+/// # Errors
+///
+/// When it is not.
+pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
+    if request.content_type().eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = if request.headers().contains_key(CONTENT_TYPE) {
+        "The body has another media type. Send Content-Type: application/json."
+    } else {
+        "The body has no media type. Send Content-Type: application/json."
+    };
+    Err(Problem::new(ProblemType::UnsupportedMediaType, detail))
+}
+
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("The body is larger than {limit} bytes.");
+    Problem::new(ProblemType::PayloadTooLarge, detail).with("limit", limit).close()
+}

@@ -1,0 +1,126 @@
+//! What holds for every response: a request id, problems in their JSON form, and no caching under `/api`.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{Error, HttpRequest, HttpResponse};
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+
+use super::api::Api;
+use super::problem::{Problem, ProblemType};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// Wraps every route.
+pub(super) struct Envelope(Rc<Api>);
+
+impl Envelope {
+    pub(super) fn new(api: Api) -> Self {
+        Self(Rc::new(api))
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Envelope
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = EnvelopeService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(EnvelopeService { service, api: Rc::clone(&self.0) }))
+    }
+}
+
+pub(super) struct EnvelopeService<S> {
+    service: S,
+    api: Rc<Api>,
+}
+
+impl<S, B> Service<ServiceRequest> for EnvelopeService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    actix_web::dev::forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let api = Rc::clone(&self.api);
+        let id = request_id(request.request(), &api);
+        // Kept in case the handler panics and takes the request with it.
+        let kept = request.request().clone();
+        let answering = AssertUnwindSafe(self.service.call(request)).catch_unwind();
+        Box::pin(async move {
+            let response = match answering.await {
+                Ok(Ok(response)) => {
+                    drop(kept);
+                    response.map_into_boxed_body()
+                }
+                Ok(Err(error)) => ServiceResponse::from_err(error, kept),
+                Err(_) => {
+                    let panic = std::io::Error::other("a handler panicked");
+                    ServiceResponse::from_err(Problem::internal(&panic), kept)
+                }
+            };
+            Ok(finish(response, &api, id))
+        })
+    }
+}
+
+fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> ServiceResponse<BoxBody> {
+    let (request, response) = response.into_parts();
+    let mut response = problem_of(&request, &response).map_or(response, |problem| {
+        problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default())
+    });
+    let headers = response.headers_mut();
+    if request.path().starts_with("/api") && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(X_REQUEST_ID, id);
+    ServiceResponse::new(request, response)
+}
+
+/// The problem behind a response, if it is one. What actix refuses on its own becomes one here.
+fn problem_of<'a>(request: &HttpRequest, response: &'a HttpResponse) -> Option<std::borrow::Cow<'a, Problem>> {
+    use std::borrow::Cow;
+    let error = response.error()?;
+    if let Some(problem) = error.as_error::<Problem>() {
+        return Some(Cow::Borrowed(problem));
+    }
+    let kind = match response.status().as_u16() {
+        404 => ProblemType::NotFound,
+        413 => ProblemType::PayloadTooLarge,
+        400..500 => ProblemType::MalformedRequest,
+        _ => {
+            tracing::error!(path = request.path(), error = %error, "unexpected error");
+            ProblemType::Internal
+        }
+    };
+    Some(Cow::Owned(Problem::new(kind, "The request could not be handled.")))
+}
+
+/// The caller's own id, when it is visible ASCII and not too long; else a new one.
+fn request_id(request: &HttpRequest, api: &Api) -> HeaderValue {
+    let fits = |id: &&HeaderValue| {
+        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if let Some(id) = request.headers().get(X_REQUEST_ID).filter(fits) {
+        return id.clone();
+    }
+    let id = format!("{:016x}", api.jobs.clock().dice());
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}

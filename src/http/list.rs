@@ -1,0 +1,137 @@
+//! `GET /api/jobs`: filters, pages, cursors.
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::jobs::json;
+use super::problem::{Problem, ProblemType};
+use crate::job::{JobId, StateName, Timestamp};
+use crate::store::{Filter, ListQuery};
+
+const DEFAULT_LIMIT: usize = 20;
+const LARGEST_LIMIT: usize = 100;
+const LONGEST_TEXT: usize = 200;
+const KNOWN: [&str; 9] =
+    ["state", "queue", "kind", "tag", "q", "created_after", "created_before", "limit", "cursor"];
+
+/// Shows one page, newest first.
+pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
+    let pairs = pairs(&request)?;
+    let query = read(&pairs)?;
+    let page = api.jobs.list(&query).await?;
+    let now = api.jobs.clock().now();
+    let mut body = api.jobs_json("items", page.jobs.iter(), now);
+    let mut response = HttpResponse::Ok();
+    let next = page.next.map(|id| {
+        let cursor = cursor_of(id);
+        let mut url = reqwest::Url::parse("http://localhost/api/jobs").ok();
+        if let Some(url) = &mut url {
+            let kept = pairs.iter().filter(|(name, _)| name != "cursor");
+            url.query_pairs_mut().extend_pairs(kept).append_pair("cursor", &cursor);
+        }
+        let query = url.as_ref().and_then(|url| url.query()).unwrap_or_default();
+        (cursor, format!("{}/api/jobs?{query}", api.base_url))
+    });
+    if let Some((_, url)) = &next {
+        response.insert_header((header::LINK, format!("<{url}>; rel=\"next\"")));
+    }
+    let (cursor, url) = next.unzip();
+    body.extend_from_slice(format!(",\"next_cursor\":{},\"next\":{}}}", json!(cursor), json!(url)).as_bytes());
+    Ok(json(&mut response, body))
+}
+
+fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Problem> {
+    actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+        .map(actix_web::web::Query::into_inner)
+        .map_err(|_| Problem::new(ProblemType::MalformedRequest, "The query of the URL cannot be read."))
+}
+
+fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
+    let mut query = ListQuery { filter: Filter::default(), before: None, limit: DEFAULT_LIMIT };
+    let mut faults = Faults::default();
+    for (name, value) in pairs {
+        let filter = &mut query.filter;
+        match name.as_str() {
+            "state" => match StateName::ALL.into_iter().find(|state| state.as_str() == value) {
+                Some(state) => filter.states.push(state),
+                None => {
+                    let states = StateName::ALL.map(StateName::as_str).join(", ");
+                    faults.invalid(name, &format!("there is no such state; there are: {states}"));
+                }
+            },
+            "queue" => faults.take(name, value.parse(), |queue| filter.queues.push(queue)),
+            "kind" => faults.take(name, value.parse(), |kind| filter.kinds.push(kind)),
+            "tag" => faults.take(name, value.parse(), |tag| filter.tags.push(tag)),
+            "q" if value.chars().count() > LONGEST_TEXT => faults.invalid(name, "must be at most 200 characters"),
+            "q" => filter.text = (!value.is_empty()).then(|| value.clone()),
+            "created_after" => match Timestamp::parse(value) {
+                Ok(time) => filter.created_after = Some(time),
+                Err(detail) => faults.malformed(name, &detail),
+            },
+            "created_before" => match Timestamp::parse(value) {
+                Ok(time) => filter.created_before = Some(time),
+                Err(detail) => faults.malformed(name, &detail),
+            },
+            "limit" => match value.parse() {
+                Ok(limit) if (1..=LARGEST_LIMIT).contains(&limit) => query.limit = limit,
+                Ok(_) => faults.invalid(name, "must be 1 to 100"),
+                Err(_) => faults.malformed(name, "must be a whole number, 1 to 100"),
+            },
+            "cursor" => query.before = Some(read_cursor(value)?),
+            unknown => faults.invalid(unknown, &format!("is not known here; known are: {}", KNOWN.join(", "))),
+        }
+    }
+    faults.none()?;
+    Ok(query)
+}
+
+/// What is wrong with the parameters.
+#[derive(Default)]
+struct Faults {
+    errors: Vec<Value>,
+    malformed: bool,
+}
+
+impl Faults {
+    fn invalid(&mut self, parameter: &str, detail: &str) {
+        self.errors.push(json!({"parameter": parameter, "detail": detail}));
+    }
+
+    fn malformed(&mut self, parameter: &str, detail: &str) {
+        self.malformed = true;
+        self.invalid(parameter, detail);
+    }
+
+    fn take<T, E: std::fmt::Display>(&mut self, parameter: &str, read: Result<T, E>, keep: impl FnOnce(T)) {
+        match read {
+            Ok(value) => keep(value),
+            Err(error) => self.invalid(parameter, &error.to_string()),
+        }
+    }
+
+    fn none(self) -> Result<(), Problem> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        let kind = if self.malformed { ProblemType::MalformedRequest } else { ProblemType::ValidationFailed };
+        Err(Problem::new(kind, "Query parameters are not valid; each is named in errors.").with("errors", self.errors))
+    }
+}
+
+fn cursor_of(id: JobId) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_uuid().as_bytes())
+}
+
+fn read_cursor(text: &str) -> Result<JobId, Problem> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| uuid::Uuid::from_slice(&bytes).ok())
+        .map(JobId::from_uuid)
+        .ok_or_else(|| Problem::new(ProblemType::InvalidCursor, "Take next_cursor of the page before, unchanged."))
+}

@@ -1,0 +1,26 @@
+//! How the world asks: one file for each resource of the contract.
+//!
+//! Handlers return a response or a [`Problem`]; the middleware in `envelope` turns problems into their JSON form and
+//! gives every response its request id, so that nothing leaves without one.
+
+mod api;
+mod batch;
+mod body;
+mod conditional;
+mod envelope;
+mod job;
+mod job_view;
+mod jobs;
+mod list;
+mod mail;
+mod prefer;
+mod probes;
+mod problem;
+mod problem_pages;
+mod queues;
+mod request;
+mod routes;
+
+pub use api::Api;
+pub use problem::{Problem, ProblemType};
+pub use routes::routes;

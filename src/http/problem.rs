@@ -1,0 +1,311 @@
+//! Errors as programs read them: `application/problem+json` (RFC 9457).
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Map, Value, json};
+
+use crate::job::{Fault, StateName};
+use crate::jobs::{CancelError, RetryError, SubmitError};
+use crate::store::StoreError;
+
+/// What went wrong, as far as the caller can do something about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the pages under /problems are the documentation")]
+pub enum ProblemType {
+    MalformedRequest,
+    InvalidCursor,
+    JobNotFound,
+    QueueNotFound,
+    MailNotFound,
+    ResultNotReady,
+    JobDeadLettered,
+    JobSkipped,
+    JobCanceled,
+    MethodNotAllowed,
+    JobNotCancelable,
+    JobNotRetryable,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    ValidationFailed,
+    UnknownKind,
+    Internal,
+    QueueFull,
+    Draining,
+    /// A path that does not exist: `about:blank`, whose meaning is that of its status.
+    NotFound,
+}
+
+use ProblemType as T;
+
+impl ProblemType {
+    /// Every type that has a page.
+    pub const ALL: [Self; 19] = [
+        T::MalformedRequest,
+        T::InvalidCursor,
+        T::JobNotFound,
+        T::QueueNotFound,
+        T::MailNotFound,
+        T::ResultNotReady,
+        T::JobDeadLettered,
+        T::JobSkipped,
+        T::JobCanceled,
+        T::MethodNotAllowed,
+        T::JobNotCancelable,
+        T::JobNotRetryable,
+        T::PayloadTooLarge,
+        T::UnsupportedMediaType,
+        T::ValidationFailed,
+        T::UnknownKind,
+        T::Internal,
+        T::QueueFull,
+        T::Draining,
+    ];
+
+    /// The last segment of its URI.
+    pub const fn slug(self) -> &'static str {
+        self.facts().0
+    }
+
+    /// The status that it is sent with.
+    pub const fn status(self) -> StatusCode {
+        self.facts().1
+    }
+
+    /// What it is called.
+    pub const fn title(self) -> &'static str {
+        self.facts().2
+    }
+
+    const fn facts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            T::MalformedRequest => ("malformed-request", StatusCode::BAD_REQUEST, "The request cannot be read"),
+            T::InvalidCursor => ("invalid-cursor", StatusCode::BAD_REQUEST, "The cursor is not one of ours"),
+            T::JobNotFound => ("job-not-found", StatusCode::NOT_FOUND, "There is no such job"),
+            T::QueueNotFound => ("queue-not-found", StatusCode::NOT_FOUND, "There is no such queue"),
+            T::MailNotFound => ("mail-not-found", StatusCode::NOT_FOUND, "There is no such mail"),
+            T::ResultNotReady => ("result-not-ready", StatusCode::NOT_FOUND, "The job has no result yet"),
+            T::JobDeadLettered => ("job-dead-lettered", StatusCode::NOT_FOUND, "The job was given up"),
+            T::JobSkipped => ("job-skipped", StatusCode::NOT_FOUND, "The job was skipped"),
+            T::JobCanceled => ("job-canceled", StatusCode::NOT_FOUND, "The job was canceled"),
+            T::MethodNotAllowed => {
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
+            }
+            T::JobNotCancelable => ("job-not-cancelable", StatusCode::CONFLICT, "The job cannot be canceled any more"),
+            T::JobNotRetryable => ("job-not-retryable", StatusCode::CONFLICT, "The job cannot be retried now"),
+            T::PayloadTooLarge => ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The payload is too large"),
+            T::UnsupportedMediaType => {
+                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON")
+            }
+            T::ValidationFailed => ("validation-failed", StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
+            T::UnknownKind => ("unknown-kind", StatusCode::UNPROCESSABLE_ENTITY, "There is no such kind of job"),
+            T::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side"),
+            T::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "The queue is full"),
+            T::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
+            T::NotFound => ("", StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+}
+
+/// A problem on its way out. Boxed inside, so that a `Result` with it stays small.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: ProblemType,
+    detail: String,
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The connection must end: what is left of the body was not read.
+    close: bool,
+    /// For the log, never for the caller.
+    causes: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a sentence that says what to do.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+            close: false,
+            causes: None,
+        }))
+    }
+
+    /// Adds a member that lets a program act.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// Says when to come again.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with("retry_after_seconds", seconds).header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Ends the connection after the answer.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.0.close = true;
+        self
+    }
+
+    /// Several faults of one body.
+    pub fn faults(kind: ProblemType, faults: Vec<Fault>) -> Self {
+        let detail = match &faults[..] {
+            [fault] if fault.pointer.is_empty() => format!("The body {}.", fault.detail),
+            [fault] => format!("{}: {}.", fault.pointer, fault.detail),
+            _ => format!("{} members are not valid; each is named in errors.", faults.len()),
+        };
+        let errors: Vec<Value> =
+            faults.into_iter().map(|fault| json!({"pointer": fault.pointer, "detail": fault.detail})).collect();
+        Self::new(kind, detail).with("errors", errors)
+    }
+
+    /// No job of this id.
+    pub fn job_not_found() -> Self {
+        Self::new(T::JobNotFound, "No job has this id. Finished jobs are forgotten after a while; see retention.")
+    }
+
+    /// An error of our own: the caller learns the request id only, the log learns the causes.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let chain: Vec<String> =
+            std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+        let mut problem =
+            Self::new(T::Internal, "The log of the server has the causes under this request id.");
+        problem.0.causes = Some(chain.join(": "));
+        problem
+    }
+
+    /// A job that is in a state which does not allow what was asked.
+    fn wrong_state(kind: ProblemType, state: StateName, detail: String) -> Self {
+        Self::new(kind, detail).with("state", state.as_str())
+    }
+
+    /// The type.
+    pub fn kind(&self) -> ProblemType {
+        self.0.kind
+    }
+
+    /// The whole response; `base` goes before the type.
+    pub(super) fn response(&self, base: &str, instance: &str, request_id: &str) -> HttpResponse {
+        let inner = &*self.0;
+        if let Some(causes) = &inner.causes {
+            tracing::error!(request_id, causes, "request failed");
+        }
+        let kind = match inner.kind {
+            T::NotFound => "about:blank".to_owned(),
+            kind => format!("{base}/problems/{}", kind.slug()),
+        };
+        let mut body = json!({
+            "type": kind,
+            "title": inner.kind.title(),
+            "status": inner.kind.status().as_u16(),
+            "detail": inner.detail,
+            "instance": instance,
+            "request_id": request_id,
+        });
+        if let Value::Object(body) = &mut body {
+            body.extend(inner.members.clone());
+        }
+        let mut response = HttpResponse::build(inner.kind.status());
+        for (name, value) in &inner.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        if inner.close {
+            response.force_close();
+        }
+        response.content_type("application/problem+json").body(body.to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.kind.title())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.kind.status()
+    }
+
+    /// A placeholder: the middleware knows the request and writes the real one.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
+            SubmitError::UnknownKind(faults) => Self::faults(T::UnknownKind, faults),
+            SubmitError::PayloadTooLarge { pointer, limit } => {
+                let detail = format!("{pointer} is larger than {limit} bytes. Pass a reference instead of the data.");
+                Self::new(T::PayloadTooLarge, detail).with("limit", limit)
+            }
+            SubmitError::QueueFull { queue, capacity, retry_after } => {
+                let detail = format!("The queue {queue} holds {capacity} jobs and had no room in time. Nothing was kept.");
+                Self::new(T::QueueFull, detail)
+                    .with("queue", queue.as_str())
+                    .with("capacity", capacity)
+                    .retry_after(retry_after)
+            }
+            SubmitError::Draining => {
+                Self::new(T::Draining, "Jobs are not accepted any more. Try again when it has restarted.").retry_after(5)
+            }
+            SubmitError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NotFound => Self::job_not_found(),
+            CancelError::Terminal(state) => Self::wrong_state(
+                T::JobNotCancelable,
+                state,
+                format!("The job is {state}: there is nothing left to cancel."),
+            ),
+            CancelError::Draining => SubmitError::Draining.into(),
+            CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => Self::job_not_found(),
+            RetryError::NotRetryable(state) => {
+                let detail = format!("The job is {state}: a completed job is done, a pending or processing one is under way.");
+                Self::wrong_state(T::JobNotRetryable, state, detail)
+            }
+            RetryError::Submit(error) => error.into(),
+            RetryError::Store(error) => error.into(),
+        }
+    }
+}

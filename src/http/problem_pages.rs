@@ -1,0 +1,92 @@
+//! A page for each problem type, so that its URI leads somewhere.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::problem::{Problem, ProblemType};
+
+/// `GET /problems/{slug}`.
+pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let slug = request.match_info().query("slug");
+    let kind = ProblemType::ALL
+        .into_iter()
+        .find(|kind| kind.slug() == slug)
+        .ok_or_else(|| Problem::new(ProblemType::NotFound, "There is no problem type of this name."))?;
+    let (title, status, advice) = (kind.title(), kind.status(), advice(kind));
+    let body = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>\
+         :root{{color-scheme:light dark}}body{{font:16px/1.6 system-ui,sans-serif;max-width:38rem;margin:4rem auto;\
+         padding:0 1rem}}code{{font-family:ui-monospace,monospace}}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
+         <p><code>{slug}</code>, sent with status <code>{status}</code>.</p>\n<p>{advice}</p>\n</body>\n</html>\n"
+    );
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
+        .body(body))
+}
+
+const fn advice(kind: ProblemType) -> &'static str {
+    use ProblemType as T;
+    match kind {
+        T::MalformedRequest => {
+            "The body is not JSON in UTF-8, or a part of the URL cannot be read. The detail says where. Sending the same \
+             again will not help."
+        }
+        T::InvalidCursor => {
+            "Take the cursor from <code>next_cursor</code> of the page before, unchanged, or begin again without one."
+        }
+        T::JobNotFound => {
+            "The id is wrong, or the job finished so long ago that it was forgotten (<code>retention</code>), or the \
+             server was restarted after it had finished: what is known lives in memory."
+        }
+        T::QueueNotFound => "<code>GET /api/queues</code> lists the queues. They are made in the configuration.",
+        T::MailNotFound => {
+            "Only captured mail is kept (<code>mail.transport = \"capture\"</code>), and only the latest."
+        }
+        T::ResultNotReady => {
+            "The job has not come to its end. Ask again after <code>Retry-After</code>, or ask its status with \
+             <code>Prefer: wait=30</code>."
+        }
+        T::JobDeadLettered => {
+            "Its attempts are used up, or it met an error that no repeat would mend. <code>GET /api/jobs/{id}</code> says \
+             which; <code>POST /api/jobs/{id}/retry</code> sends it round again."
+        }
+        T::JobSkipped => {
+            "Its handler found that there was nothing to do, or it expired before it could run. \
+             <code>skip_reason</code> of the job says which."
+        }
+        T::JobCanceled => "Somebody canceled it. <code>POST /api/jobs/{id}/retry</code> sends it round again.",
+        T::MethodNotAllowed => "The path exists; the <code>Allow</code> header lists the methods that it knows.",
+        T::JobNotCancelable => "It has come to its end already; <code>state</code> says how.",
+        T::JobNotRetryable => {
+            "A completed job is done, and a pending or processing one is under way; <code>state</code> says which."
+        }
+        T::PayloadTooLarge => {
+            "The body is larger than <code>server.body_limit</code>, or a payload larger than \
+             <code>limits.payload</code>. Store large data elsewhere and pass a reference."
+        }
+        T::UnsupportedMediaType => "Send <code>Content-Type: application/json</code>.",
+        T::ValidationFailed => {
+            "The JSON could be read but is not valid. <code>errors</code> names every fault with a JSON pointer \
+             (RFC 6901). Nothing was accepted."
+        }
+        T::UnknownKind => {
+            "No handler of this name is registered. <code>errors</code> names the nearest one. Nothing was accepted."
+        }
+        T::Internal => {
+            "The log of the server has the causes under the <code>request_id</code>. A job that was answered with 202 is \
+             not affected."
+        }
+        T::QueueFull => {
+            "Jobs come in faster than they are done. Nothing was accepted: try again after <code>Retry-After</code>. If it \
+             happens often, raise <code>concurrency</code> or <code>capacity</code> of the queue."
+        }
+        T::Draining => {
+            "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \
+             has been restarted."
+        }
+        T::NotFound => "",
+    }
+}

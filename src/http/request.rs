@@ -1,0 +1,298 @@
+//! From the body of a `POST` to [`NewJob`]s, with every fault at once.
+//!
+//! A body that is right is parsed once, straight into its types, with the payload left as text. Only one that is not is
+//! parsed a second time, into a tree, to name everything that is wrong with it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::problem::{Problem, ProblemType};
+use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, parse_duration};
+
+/// Members of the contract that this version does not have yet. Better refused than silently ignored.
+const NOT_YET: [&str; 4] = ["unique", "callback_url", "callback_events", "notify_email"];
+const KNOWN: [&str; 9] =
+    ["kind", "payload", "queue", "delay", "run_at", "max_attempts", "timeout", "expires_in", "tags"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Straight<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    queue: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    delay: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    run_at: Option<Cow<'a, str>>,
+    max_attempts: Option<u32>,
+    #[serde(borrow)]
+    timeout: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    expires_in: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tags: Option<Vec<Cow<'a, str>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StraightBatch<'a> {
+    #[serde(borrow)]
+    jobs: Vec<Straight<'a>>,
+}
+
+/// A job as far as it could be read, and what could not be. With faults it must not be submitted, only looked at for
+/// more of them.
+pub(super) struct Draft {
+    pub(super) job: Option<NewJob>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Reads one job.
+///
+/// # Errors
+///
+/// When the body is not JSON at all.
+pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
+    let text = utf8(body)?;
+    match serde_json::from_str::<Straight<'_>>(text) {
+        Ok(straight) => Ok(straight.into_draft()),
+        Err(error) => same_or(draft_of(&tree(text)?), &error),
+    }
+}
+
+/// Reads a batch; the pointers of its faults begin at the array.
+///
+/// # Errors
+///
+/// When the body is not JSON at all, or not an object with an array of jobs.
+pub(super) fn many(body: &[u8]) -> Result<Vec<Draft>, Problem> {
+    let text = utf8(body)?;
+    let error = match serde_json::from_str::<StraightBatch<'_>>(text) {
+        Ok(batch) => return Ok(batch.jobs.into_iter().map(Straight::into_draft).collect()),
+        Err(error) => error,
+    };
+    let invalid = |faults| Problem::faults(ProblemType::ValidationFailed, faults);
+    let Value::Object(members) = tree(text)? else {
+        return Err(invalid(vec![Fault::new("", "must be an object")]));
+    };
+    let mut faults: Vec<Fault> =
+        members.keys().filter(|member| *member != "jobs").map(|member| unknown_member(member, &["jobs"])).collect();
+    let drafts: Vec<Draft> = match members.get("jobs") {
+        Some(Value::Array(jobs)) => jobs.iter().map(draft_of).collect(),
+        Some(_) => {
+            faults.push(Fault::new("/jobs", "must be an array of jobs"));
+            Vec::new()
+        }
+        None => {
+            faults.push(Fault::new("/jobs", "is required"));
+            Vec::new()
+        }
+    };
+    if !faults.is_empty() {
+        let all = drafts.into_iter().enumerate();
+        faults.extend(all.flat_map(|(n, draft)| {
+            draft.faults.into_iter().map(move |fault| fault.under(&format!("/jobs/{n}")))
+        }));
+        return Err(invalid(faults));
+    }
+    if drafts.iter().all(|draft| draft.faults.is_empty()) {
+        return Err(malformed(&error));
+    }
+    Ok(drafts)
+}
+
+fn utf8(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|error| {
+        let detail = format!("The body is not UTF-8: see byte {}.", error.valid_up_to());
+        Problem::new(ProblemType::MalformedRequest, detail)
+    })
+}
+
+fn tree(text: &str) -> Result<Value, Problem> {
+    serde_json::from_str(text).map_err(|error| malformed(&error))
+}
+
+/// A draft that was read the slow way because the straight way failed; so there must be a fault in it.
+fn same_or(draft: Draft, error: &serde_json::Error) -> Result<Draft, Problem> {
+    if draft.faults.is_empty() { Err(malformed(error)) } else { Ok(draft) }
+}
+
+/// Says where the JSON breaks, without quoting it.
+fn malformed(error: &serde_json::Error) -> Problem {
+    let detail = if error.is_data() {
+        // The tree was built all the same: a member stands twice, and the second would silently win.
+        "A member stands twice in one object.".to_owned()
+    } else if error.line() == 0 || error.is_eof() {
+        "The body is not JSON: it ends too early.".to_owned()
+    } else {
+        let (line, column) = (error.line(), error.column());
+        format!("The body is not JSON, or nested deeper than 128 levels: see line {line}, column {column}.")
+    };
+    Problem::new(ProblemType::MalformedRequest, detail)
+}
+
+fn unknown_member(member: &str, known: &[&str]) -> Fault {
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(member, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let detail = match nearest {
+        _ if NOT_YET.contains(&member) => "is not supported by this version".to_owned(),
+        Some((_, nearest)) => format!("is not a member of a job; did you mean {nearest:?}?"),
+        None => "is not a member that is known here".to_owned(),
+    };
+    Fault::new(format!("/{}", Fault::escape(member)), detail)
+}
+
+impl Straight<'_> {
+    fn into_draft(self) -> Draft {
+        let mut reader = Reader::default();
+        let kind = reader.parse("/kind", &self.kind, |text| KindName::new(text).map_err(|e| e.to_string()));
+        let payload = match self.payload {
+            Some(raw) => raw.to_owned(),
+            None => empty_object(),
+        };
+        let job = kind.map(|kind| NewJob {
+            queue: reader.queue(self.queue.as_deref()),
+            delay: reader.delay(self.delay.as_deref(), self.run_at.as_deref()),
+            max_attempts: self.max_attempts,
+            timeout: reader.duration("/timeout", self.timeout.as_deref()),
+            expires_in: reader.duration("/expires_in", self.expires_in.as_deref()),
+            tags: reader.tags(self.tags.unwrap_or_default().iter().map(|tag| Some(&**tag))),
+            ..NewJob::from_raw(kind, payload)
+        });
+        Draft { job, faults: reader.faults }
+    }
+}
+
+fn empty_object() -> Box<RawValue> {
+    RawValue::from_string("{}".to_owned()).unwrap_or_default()
+}
+
+/// Reads a job out of a tree, whatever is wrong with it.
+fn draft_of(value: &Value) -> Draft {
+    let mut reader = Reader::default();
+    let Value::Object(members) = value else {
+        return Draft { job: None, faults: vec![Fault::new("", "must be an object")] };
+    };
+    for member in members.keys().filter(|member| !KNOWN.contains(&member.as_str())) {
+        reader.faults.push(unknown_member(member, &KNOWN));
+    }
+    let kind = match members.get("kind") {
+        None | Some(Value::Null) => {
+            reader.faults.push(Fault::new("/kind", "is required"));
+            None
+        }
+        Some(Value::String(text)) => {
+            reader.parse("/kind", text, |text| KindName::new(text).map_err(|error| error.to_string()))
+        }
+        Some(_) => reader.wrong("/kind", "must be a string"),
+    };
+    let payload = match members.get("payload") {
+        None | Some(Value::Null) => empty_object(),
+        Some(payload) => serde_json::value::to_raw_value(payload).unwrap_or_default(),
+    };
+    let text = |reader: &mut Reader, member| reader.text(members, member);
+    let (queue, delay, run_at) =
+        (text(&mut reader, "queue"), text(&mut reader, "delay"), text(&mut reader, "run_at"));
+    let (timeout, expires_in) = (text(&mut reader, "timeout"), text(&mut reader, "expires_in"));
+    let max_attempts = match members.get("max_attempts") {
+        None | Some(Value::Null) => None,
+        Some(value) => match value.as_u64().map(u32::try_from) {
+            Some(Ok(number)) => Some(number),
+            _ => reader.wrong("/max_attempts", "must be 1 to 100"),
+        },
+    };
+    let queue = reader.queue(queue);
+    let delay = reader.delay(delay, run_at);
+    let timeout = reader.duration("/timeout", timeout);
+    let expires_in = reader.duration("/expires_in", expires_in);
+    let tags = match members.get("tags") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(tags)) => reader.tags(tags.iter().map(Value::as_str)),
+        Some(_) => {
+            reader.faults.push(Fault::new("/tags", "must be an array of strings"));
+            Vec::new()
+        }
+    };
+    let job = kind.map(|kind| NewJob {
+        queue,
+        delay,
+        max_attempts,
+        timeout,
+        expires_in,
+        tags,
+        ..NewJob::from_raw(kind, payload)
+    });
+    Draft { job, faults: reader.faults }
+}
+
+/// Turns texts into types and notes what does not fit.
+#[derive(Default)]
+struct Reader {
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    fn wrong<T>(&mut self, pointer: &str, detail: &str) -> Option<T> {
+        self.faults.push(Fault::new(pointer, detail));
+        None
+    }
+
+    fn parse<T>(&mut self, pointer: &str, text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        parse(text).map_err(|detail| self.faults.push(Fault::new(pointer, detail))).ok()
+    }
+
+    fn text<'a>(&mut self, members: &'a Map<String, Value>, member: &str) -> Option<&'a str> {
+        match members.get(member) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(_) => {
+                let detail = match member {
+                    "run_at" => "must be an RFC 3339 time as a string",
+                    "queue" => "must be a string",
+                    _ => "must be a duration with a unit, as a string: \"30s\"",
+                };
+                self.wrong(&format!("/{member}"), detail)
+            }
+        }
+    }
+
+    fn queue(&mut self, text: Option<&str>) -> Option<QueueName> {
+        self.parse("/queue", text?, |text| QueueName::new(text).map_err(|error| error.to_string()))
+    }
+
+    fn duration(&mut self, pointer: &str, text: Option<&str>) -> Option<Duration> {
+        self.parse(pointer, text?, parse_duration)
+    }
+
+    fn delay(&mut self, delay: Option<&str>, run_at: Option<&str>) -> Option<Delay> {
+        if delay.is_some() && run_at.is_some() {
+            return self.wrong("/run_at", "excludes delay: give one of the two");
+        }
+        match run_at {
+            Some(text) => self.parse("/run_at", text, Timestamp::parse).map(Delay::Until),
+            None => self.duration("/delay", delay).map(Delay::For),
+        }
+    }
+
+    fn tags<'a>(&mut self, texts: impl Iterator<Item = Option<&'a str>>) -> Vec<Tag> {
+        let mut tags = Vec::new();
+        for (n, text) in texts.enumerate() {
+            let pointer = format!("/tags/{n}");
+            match text {
+                Some(text) => tags.extend(self.parse(&pointer, text, |text| Tag::new(text).map_err(|e| e.to_string()))),
+                None => self.faults.push(Fault::new(pointer, "must be a string")),
+            }
+        }
+        tags
+    }
+}
