@@ -1,0 +1,9 @@
+//! The kinds of job that are built in: handlers like those of a user.
+
+mod email;
+mod email_payload;
+mod noop;
+
+pub use email::EmailHandler;
+pub use email_payload::Email;
+pub use noop::{Noop, NoopHandler};
