@@ -383,7 +383,7 @@ async fn a_send_that_is_dropped_half_way_does_not_confuse_the_next() {
     let sending = mailer.send(JobId::MIN, &lost);
     tokio::select! {
         result = sending => panic!("the server hangs: {result:?}"),
-        () = async { while !server.lines().iter().any(|line| line == "DATA") { tokio::task::yield_now().await } } => {}
+        () = server.line("DATA") => {}
     }
     send(&mailer).await.unwrap();
     let received = server.nth(1).await;

@@ -125,3 +125,120 @@ impl Mailer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{SmtpSettings, TransportSettings};
+    use std::time::Duration;
+
+    fn settings() -> Settings {
+        Settings {
+            from: "Shop <shop@example.com>".into(),
+            app_name: "Shop".into(),
+            templates: None,
+            transport: TransportSettings::Capture {
+                max_messages: 10,
+                max_bytes: 1 << 20,
+            },
+        }
+    }
+
+    fn faults(settings: Settings) -> Vec<&'static str> {
+        Mailer::new(settings, Clock::system())
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|fault| fault.key)
+            .collect()
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let smtp = SmtpSettings {
+            url: "smtp://u:s3cret@mx.example?tls=none".into(),
+            password: Some("s3cret".into()),
+            timeout: Duration::ZERO,
+            pool_size: 0,
+            ca_file: Some(file.path().to_owned()),
+        };
+        let bad = Settings {
+            from: "nobody".into(),
+            app_name: " ".into(),
+            templates: Some("/nowhere/at/all".into()),
+            transport: TransportSettings::Smtp(smtp),
+        };
+        let found = Mailer::new(bad, Clock::system()).err().unwrap();
+        let keys: Vec<_> = found.iter().map(|fault| fault.key).collect();
+        let expected = [
+            "mail.from",
+            "mail.app_name",
+            "mail.templates",
+            "mail.smtp_password_file",
+            "mail.smtp_url",
+            "mail.smtp_timeout",
+            "mail.smtp_pool_size",
+            "mail.smtp_ca_file",
+        ];
+        assert_eq!(keys, expected);
+        assert!(!format!("{found:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn limits_hold_at_their_edges() {
+        for (chars, ok) in [(1, true), (100, true), (101, false), (0, false)] {
+            assert_eq!(
+                faults(Settings {
+                    app_name: "ä".repeat(chars),
+                    ..settings()
+                })
+                .is_empty(),
+                ok,
+                "{chars}"
+            );
+        }
+        assert_eq!(
+            faults(Settings {
+                app_name: "a\nb".into(),
+                ..settings()
+            }),
+            ["mail.app_name"]
+        );
+        let smtp = |timeout, pool_size| {
+            let url = "smtp://mx.example?tls=none".into();
+            let smtp = SmtpSettings {
+                url,
+                password: None,
+                timeout,
+                pool_size,
+                ca_file: None,
+            };
+            faults(Settings {
+                transport: TransportSettings::Smtp(smtp),
+                ..settings()
+            })
+            .len()
+        };
+        assert_eq!(smtp(Duration::from_millis(1), 1), 0);
+        assert_eq!(smtp(Duration::from_mins(10), 100), 0);
+        assert_eq!(smtp(Duration::from_micros(999), 101), 2);
+        assert_eq!(smtp(Duration::from_millis(600_001), 0), 2);
+    }
+
+    #[tokio::test]
+    async fn a_captured_mail_can_be_looked_at() {
+        let mailer = Mailer::new(settings(), Clock::system()).unwrap();
+        let draft = Draft {
+            to: vec![parse_mailbox("ada@example.com").unwrap()],
+            subject: "s".into(),
+            text: Some("t".into()),
+            ..Draft::default()
+        };
+        let mail = mailer.compose(Timestamp::from_millis(0), draft).unwrap();
+        let sent = mailer.clone().send(JobId::MIN, &mail).await.unwrap();
+        assert_eq!(sent.accepted, ["ada@example.com"]);
+        let captured = mailer.captured().unwrap().list();
+        assert_eq!(captured[0].headers["Message-ID"], sent.message_id);
+    }
+}

@@ -253,3 +253,179 @@ pub(super) fn header_lines(raw: &[u8]) -> Vec<(String, String)> {
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::parse_mailbox;
+
+    fn mailbox(text: &str) -> Mailbox {
+        parse_mailbox(text).unwrap()
+    }
+
+    fn draft() -> Draft {
+        Draft {
+            to: vec![mailbox("ada@example.com")],
+            subject: "s".into(),
+            text: Some("t".into()),
+            ..Draft::default()
+        }
+    }
+
+    fn pointers(draft: Draft) -> Vec<String> {
+        let mail = Mail::new(mailbox("shop@example.com"), Timestamp::from_millis(0), draft);
+        mail.err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|fault| fault.pointer)
+            .collect()
+    }
+
+    fn formatted(draft: Draft) -> String {
+        let mail = Mail::new(mailbox("shop@example.com"), Timestamp::from_millis(0), draft).unwrap();
+        String::from_utf8(mail.to_message(JobId::MIN).unwrap().formatted()).unwrap()
+    }
+
+    #[test]
+    fn recipients_are_limited_together() {
+        let many = |n| vec![mailbox("ada@example.com"); n];
+        for (to, cc, bcc, faults) in [
+            (1, 0, 0, 0),
+            (0, 0, 1, 0),
+            (48, 1, 1, 0),
+            (49, 1, 1, 1),
+            (0, 0, 0, 1),
+        ] {
+            let draft = Draft {
+                to: many(to),
+                cc: many(cc),
+                bcc: many(bcc),
+                ..draft()
+            };
+            assert_eq!(pointers(draft).len(), faults, "{to} {cc} {bcc}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let file = |name: &str, kind: &str| Attachment {
+            filename: name.into(),
+            content_type: kind.into(),
+            content: Vec::new(),
+        };
+        let bad = Draft {
+            subject: "a\r\nBcc: eve@example.com".into(),
+            attachments: vec![
+                file("ok.txt", "text/plain"),
+                file("../etc", "no type"),
+                file("x", "multipart/mixed"),
+            ],
+            ..Draft::default()
+        };
+        let expected = [
+            "/to",
+            "/subject",
+            "/text",
+            "/attachments/1/filename",
+            "/attachments/1/content_type",
+            "/attachments/2/content_type",
+        ];
+        assert_eq!(pointers(bad), expected);
+    }
+
+    #[test]
+    fn subjects_and_file_names_have_limits() {
+        assert_eq!(check_subject(&"ä".repeat(MAX_SUBJECT_CHARS)), None);
+        assert!(check_subject(&"ä".repeat(MAX_SUBJECT_CHARS + 1)).is_some());
+        assert!(
+            check_subject(" ").is_some()
+                && check_subject("a\tb").is_some()
+                && check_subject("a\nb").is_some()
+        );
+        assert_eq!(check_file_name(&"ä".repeat(MAX_FILE_NAME_CHARS)), None);
+        assert!(check_file_name(&"ä".repeat(MAX_FILE_NAME_CHARS + 1)).is_some());
+        for bad in ["", " ", "a/b", "a\\b", "a\r\nX: y", "a\0"] {
+            assert!(check_file_name(bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_shape_follows_the_bodies() {
+        let kind = |draft: Draft| {
+            let headers = header_lines(formatted(draft).as_bytes());
+            let kind = headers
+                .into_iter()
+                .find(|(name, _)| name == "Content-Type")
+                .unwrap()
+                .1;
+            kind.split(';').next().unwrap().to_owned()
+        };
+        let html = Some("<p>t</p>".to_owned());
+        let attachments = vec![Attachment {
+            filename: "a".into(),
+            content_type: "text/csv".into(),
+            content: vec![1],
+        }];
+        assert_eq!(kind(draft()), "text/plain");
+        assert_eq!(
+            kind(Draft {
+                text: None,
+                html: html.clone(),
+                ..draft()
+            }),
+            "text/html"
+        );
+        assert_eq!(
+            kind(Draft {
+                html: html.clone(),
+                ..draft()
+            }),
+            "multipart/alternative"
+        );
+        assert_eq!(
+            kind(Draft {
+                attachments: attachments.clone(),
+                ..draft()
+            }),
+            "multipart/mixed"
+        );
+        let all = Draft {
+            html,
+            attachments,
+            ..draft()
+        };
+        assert!(formatted(all.clone()).contains("multipart/alternative"));
+        assert_eq!(
+            formatted(all.clone()),
+            formatted(all),
+            "two attempts must write the same bytes"
+        );
+    }
+
+    #[test]
+    fn headers_are_the_ones_that_were_asked_for() {
+        let bytes = formatted(Draft {
+            bcc: vec![mailbox("eve@example.com")],
+            auto_submitted: true,
+            subject: "Grüße ".repeat(30),
+            ..draft()
+        });
+        assert!(!bytes.contains("eve@"));
+        let headers = header_lines(bytes.as_bytes());
+        let get = |wanted: &str| {
+            headers
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.as_str())
+        };
+        assert_eq!(get("Auto-Submitted"), Some("auto-generated"));
+        assert_eq!(
+            get("Message-ID"),
+            Some("<00000000-0000-0000-0000-000000000000@example.com>")
+        );
+        assert_eq!(get("Date"), Some("Thu, 01 Jan 1970 00:00:00 +0000"));
+        assert!(get("Subject").unwrap().starts_with("=?utf-8?"));
+        let without = formatted(draft());
+        assert!(!without.contains("Auto-Submitted"));
+    }
+}

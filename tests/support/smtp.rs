@@ -71,7 +71,7 @@ struct Shared {
     tls: TlsAcceptor,
     /// What to do at the next step of this name (`CONNECT`, `EHLO`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `MESSAGE`, `NOOP`, …).
     script: Mutex<VecDeque<(&'static str, Act)>>,
-    lines: Mutex<Vec<String>>,
+    lines: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     received: watch::Sender<Vec<Received>>,
 }
@@ -97,7 +97,7 @@ impl Server {
             options,
             tls: Arc::new(config).into(),
             script: Mutex::default(),
-            lines: Mutex::default(),
+            lines: watch::Sender::default(),
             connections: Mutex::default(),
             received: watch::Sender::default(),
         });
@@ -144,7 +144,17 @@ impl Server {
 
     /// Every command so far, the messages left out.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.shared.lines.lock().unwrap().clone()
+        self.shared.lines.borrow().clone()
+    }
+
+    /// Waits for a command. Fails the test when it does not come in time.
+    pub(crate) async fn line(&self, wanted: &str) {
+        let mut lines = self.shared.lines.subscribe();
+        let waiting = lines.wait_for(|all| all.iter().any(|line| line == wanted));
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("the command came in time")
+            .unwrap();
     }
 
     /// How many connections were opened so far.
@@ -185,7 +195,7 @@ where
         return Ok(None);
     }
     while let Some(line) = read_line(&mut stream).await? {
-        shared.lines.lock().unwrap().push(line.clone());
+        shared.lines.send_modify(|all| all.push(line.clone()));
         let step = line
             .split([' ', ':'])
             .next()

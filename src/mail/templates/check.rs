@@ -89,12 +89,21 @@ impl Templates {
                 )]
             });
         }
+        // Whole objects before their members: an optional one goes with all that is in it or not at all.
+        let units: BTreeSet<String> = needed
+            .iter()
+            .flat_map(|path| with_outer(path))
+            .map(str::to_owned)
+            .collect();
         loop {
             let before = needed.len();
-            for candidate in needed.clone() {
-                needed.remove(&candidate);
-                if fails(&needed) {
-                    needed.insert(candidate);
+            for unit in &units {
+                let without = needed
+                    .iter()
+                    .filter(|path| !with_outer(path).any(|outer| outer == unit));
+                let without: StandIns = without.cloned().collect();
+                if without.len() < needed.len() && !fails(&without) {
+                    needed = without;
                 }
             }
             if needed.len() == before {
@@ -120,6 +129,11 @@ impl Templates {
             .cloned()
             .collect()
     }
+}
+
+/// `a`, `a.b` and `a.b.c` for `a.b.c`.
+fn with_outer(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('.').map(|(end, _)| &path[..end]).chain([path])
 }
 
 /// The faults where a variable has members in the template and is a text or a number in the data.

@@ -21,5 +21,7 @@ mod links;
 mod load;
 mod render;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use render::{RenderError, Rendered, Templates};

@@ -28,7 +28,7 @@ impl Object for StandIn {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(vec![Value::from(self.0.as_str())])
+        Enumerator::Values(vec![Value::from_object(Self(self.0.clone()))])
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,16 +95,21 @@ impl Templates {
         all
     }
 
-    /// Renders one template with data that is made up: texts first, and where a text will not do, something that is
-    /// anything.
+    /// Renders one template with data that is made up. Ours have data that looks real; where there is more to a template
+    /// than that, texts stand in, and where a text will not do, something that is anything.
     fn render_sample(&self, name: &str, locale: Option<&str>) -> Result<Rendered, RenderError> {
         let data = sample(name);
+        if data.as_object().is_some_and(|members| !members.is_empty())
+            && let Ok(rendered) = self.render(name, locale, &data)
+        {
+            return Ok(rendered);
+        }
         let stand_ins = self.candidates(name, locale, &data);
-        self.render_with(name, locale, &data, &stand_ins, &|path| Value::from(text(path)))
-            .or_else(|_| {
-                self.render_with(name, locale, &data, &stand_ins, &|path| {
-                    Value::from_object(stand_in(path))
-                })
+        let texts = self.render_with(name, locale, &data, &stand_ins, &|path| Value::from(text(path)));
+        texts.or_else(|_| {
+            self.render_with(name, locale, &data, &stand_ins, &|path| {
+                Value::from_object(stand_in(path))
             })
+        })
     }
 }

@@ -217,3 +217,121 @@ fn add(headers: &mut BTreeMap<String, Value>, name: String, value: String) {
         Some(first) => *first = Value::Array(vec![first.take(), Value::String(value)]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{Attachment, Draft, parse_mailbox};
+
+    fn mail(subject: &str) -> Mail {
+        let draft = Draft {
+            to: vec![parse_mailbox("Ada <ada@example.com>").unwrap()],
+            bcc: vec![parse_mailbox("eve@example.com").unwrap()],
+            subject: subject.into(),
+            text: Some("t".into()),
+            html: Some("<p>t</p>".into()),
+            attachments: vec![Attachment {
+                filename: "a.csv".into(),
+                content_type: "text/csv".into(),
+                content: b"1;2".to_vec(),
+            }],
+            ..Draft::default()
+        };
+        Mail::new(
+            parse_mailbox("shop@example.com").unwrap(),
+            Timestamp::from_millis(0),
+            draft,
+        )
+        .unwrap()
+    }
+
+    fn keep(captured: &Captured, subject: &str) -> Result<String, SendError> {
+        let mail = mail(subject);
+        captured.keep(
+            JobId::MIN,
+            &mail,
+            mail.to_message(JobId::MIN).unwrap().formatted(),
+        )
+    }
+
+    fn subjects(captured: &Captured) -> Vec<String> {
+        captured
+            .list()
+            .iter()
+            .map(|mail| mail.summary.subject.clone())
+            .collect()
+    }
+
+    /// What one mail with a subject of one letter takes.
+    fn cost() -> usize {
+        let captured = Captured::new(1, usize::MAX, Clock::system()).unwrap();
+        keep(&captured, "a").unwrap();
+        captured.bytes()
+    }
+
+    #[test]
+    fn the_oldest_leaves_first() {
+        let captured = Captured::new(2, usize::MAX, Clock::system()).unwrap();
+        for subject in ["a", "b", "c"] {
+            keep(&captured, subject).unwrap();
+        }
+        assert_eq!(subjects(&captured), ["c", "b"]);
+        let captured = Captured::new(9, 2 * cost(), Clock::system()).unwrap();
+        for subject in ["a", "b", "c"] {
+            keep(&captured, subject).unwrap();
+        }
+        assert_eq!(subjects(&captured), ["c", "b"]);
+        assert_eq!(captured.bytes(), 2 * cost());
+        assert_eq!(captured.clear(), 2);
+        assert_eq!((captured.bytes(), captured.list().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_mail_larger_than_the_budget_is_refused_and_pushes_nothing_out() {
+        let captured = Captured::new(9, cost(), Clock::system()).unwrap();
+        keep(&captured, "a").unwrap();
+        let error = keep(&captured, "ab").unwrap_err();
+        assert_eq!((&*error.code, error.retryable), ("mail-too-large", false));
+        assert_eq!(subjects(&captured), ["a"]);
+    }
+
+    #[test]
+    fn a_captured_mail_has_the_form_of_the_contract() {
+        let captured = Captured::new(1, usize::MAX, Clock::system()).unwrap();
+        keep(&captured, "Grüße").unwrap();
+        let kept = captured.list().remove(0);
+        let json = serde_json::to_value(&*kept).unwrap();
+        assert_eq!(json["id"], kept.summary.id.to_string());
+        assert_eq!(json["job"], JobId::MIN.to_string());
+        assert_eq!(json["from"], "shop@example.com");
+        assert_eq!(json["to"], serde_json::json!(["Ada <ada@example.com>"]));
+        assert_eq!(json["bcc"], serde_json::json!(["eve@example.com"]));
+        assert_eq!(
+            (&json["subject"], &json["text"], &json["html"]),
+            (&"Grüße".into(), &"t".into(), &"<p>t</p>".into())
+        );
+        assert_eq!(json["headers"]["From"], "shop@example.com");
+        assert_eq!(json["headers"].get("Bcc"), None);
+        let attachment = serde_json::json!([{"filename": "a.csv", "content_type": "text/csv", "size": 3}]);
+        assert_eq!(json["attachments"], attachment);
+        assert!(json.get("cc").is_none() && json.get("raw").is_none() && json.get("cost").is_none());
+        let list = serde_json::to_value(&kept.summary).unwrap();
+        assert!(
+            ["text", "html", "headers"]
+                .iter()
+                .all(|member| list.get(member).is_none())
+        );
+        assert!(captured.raw(kept.summary.id).unwrap().starts_with(b"From: "));
+        assert!(captured.get(Uuid::nil()).is_none());
+    }
+
+    #[test]
+    fn limits_are_positive_and_repeated_headers_a_list() {
+        assert_eq!(Captured::new(0, 0, Clock::system()).err().unwrap().len(), 2);
+        let mut headers = BTreeMap::new();
+        for value in ["a", "b", "c"] {
+            add(&mut headers, "X".into(), value.into());
+        }
+        assert_eq!(headers["X"], serde_json::json!(["a", "b", "c"]));
+    }
+}
