@@ -2,7 +2,11 @@
 
 mod email;
 mod email_payload;
+#[cfg(test)]
+mod email_tests;
 mod noop;
+#[cfg(test)]
+mod testing;
 
 pub use email::EmailHandler;
 pub use email_payload::Email;

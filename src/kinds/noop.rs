@@ -204,3 +204,122 @@ fn fail(value: &Value) -> Result<Fail, String> {
         _ => Err("must be transient, permanent or panic".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobError;
+    use crate::kinds::testing::context;
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    fn noop(json: &str) -> Noop {
+        Noop(RawValue::from_string(json.to_owned()).unwrap())
+    }
+
+    fn pointers(json: &str) -> Vec<String> {
+        NoopHandler
+            .check(&noop(json))
+            .into_iter()
+            .map(|fault| fault.pointer)
+            .collect()
+    }
+
+    async fn run(json: &str, attempt: u32) -> Result<Outcome, JobError> {
+        let (cx, _, _) = context("noop", attempt);
+        NoopHandler.run(noop(json), &cx).await.map_err(JobError::from)
+    }
+
+    #[test]
+    fn limits_hold_at_their_edges() {
+        for good in [
+            "{}",
+            r#"{"anything":[1,{"sleep":3}],"more":null}"#,
+            r#"{"sleep":"1h","steps":1000,"fail":"panic","fail_times":0,"ignore_cancel":true}"#,
+            r#"{"sleep":"0s","steps":0,"fail":null}"#,
+        ] {
+            assert_eq!(pointers(good), [""; 0], "{good}");
+        }
+        let bad =
+            r#"{"sleep":"3600001ms","steps":1001,"fail":"maybe","fail_times":-1,"ignore_cancel":"yes"}"#;
+        assert_eq!(
+            pointers(bad),
+            ["/sleep", "/steps", "/fail", "/fail_times", "/ignore_cancel"]
+        );
+        assert_eq!(
+            pointers(r#"{"sleep":30,"steps":1.5,"fail":1}"#),
+            ["/sleep", "/steps", "/fail"]
+        );
+        for no_object in ["[]", "1", "null", "\"{\"", r#"{"sleep":"1s","sleep":"2s"}"#] {
+            assert_eq!(pointers(no_object), [""], "{no_object}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_result_is_the_payload_to_the_letter() {
+        let text = r#"{ "b": 1,  "a": [2.50, "ü"] }"#;
+        let Outcome::Completed(result) = run(text, 1).await.unwrap() else {
+            panic!("not completed")
+        };
+        assert_eq!(
+            (&*result.media_type, &result.bytes[..]),
+            ("application/json", text.as_bytes())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_are_spread_over_the_sleep() {
+        let (cx, _, heard) = context("noop", 1);
+        let began = Instant::now();
+        NoopHandler
+            .run(noop(r#"{"sleep":"10s","steps":4}"#), &cx)
+            .await
+            .unwrap();
+        assert_eq!(began.elapsed().as_secs(), 10);
+        assert_eq!(*heard.progress.lock().unwrap(), [25, 50, 75, 100]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sleep_ends_when_it_should_stop_unless_it_ignores_that() {
+        let (cx, token, _) = context("noop", 1);
+        token.cancel();
+        let began = Instant::now();
+        let error = JobError::from(NoopHandler.run(noop(r#"{"sleep":"1h"}"#), &cx).await.unwrap_err());
+        assert_eq!(
+            (&*error.code, error.retryable, began.elapsed().as_secs()),
+            ("canceled", true, 0)
+        );
+        NoopHandler
+            .run(noop(r#"{"sleep":"1h","ignore_cancel":true}"#), &cx)
+            .await
+            .unwrap();
+        assert_eq!(began.elapsed().as_secs(), 3600);
+    }
+
+    #[tokio::test]
+    async fn it_fails_as_it_is_told_and_as_often() {
+        let code = async |json: &str, attempt| run(json, attempt).await.err().map(|e| (e.code, e.retryable));
+        let transient = Some(("noop-transient".into(), true));
+        assert_eq!(code(r#"{"fail":"transient"}"#, 9).await, transient);
+        assert_eq!(
+            code(r#"{"fail":"permanent"}"#, 1).await,
+            Some(("noop-permanent".into(), false))
+        );
+        for (attempt, expected) in [(1, transient.clone()), (2, transient), (3, None)] {
+            assert_eq!(
+                code(r#"{"fail":"transient","fail_times":2}"#, attempt).await,
+                expected,
+                "{attempt}"
+            );
+        }
+        assert_eq!(code(r#"{"fail_times":2}"#, 1).await, None);
+        assert_eq!(
+            code(r#"{"steps":-1}"#, 1).await,
+            Some(("invalid-payload".into(), false))
+        );
+        let panicked = std::panic::AssertUnwindSafe(run(r#"{"fail":"panic"}"#, 1))
+            .catch_unwind()
+            .await;
+        assert!(panicked.is_err());
+    }
+}

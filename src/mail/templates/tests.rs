@@ -76,7 +76,7 @@ fn the_texts_read_well() {
     insta::assert_snapshot!(text("welcome", json!({"name": "Ada", "action_url": "https://example.com/a?b=1&c=2"})), @r"
     Hello Ada,
 
-    welcome to Shop & Söhne. Your account is ready.
+    Welcome to Shop & Söhne. Your account is ready.
 
     Get started here:
     https://example.com/a?b=1&c=2
@@ -84,7 +84,7 @@ fn the_texts_read_well() {
     If you did not sign up, you can ignore this mail.
 
     --·
-    Sent by Shop & Söhne. This mail was written by a machine.
+    Sent by Shop & Söhne. This mail was sent automatically.
     ");
     let job = json!({"job": {"id": "019a", "kind": "report", "queue": "default", "state": "dead_lettered", "attempt": 8,
         "max_attempts": 8, "finished_at": "2026-11-20T16:50:00.123Z", "error": {"code": "smtp-550", "message": "no <b>"}}});
@@ -96,11 +96,11 @@ fn the_texts_read_well() {
     Queue:    default
     State:    dead_lettered
     Attempts: 8 of 8
-    Finished: 2026-11-20T16:50:00.123Z
+    Finished: 2026-11-20 16:50:00 UTC
     Error:    smtp-550: no <b>
 
     --·
-    Sent by Shop & Söhne. This mail was written by a machine.
+    Sent by Shop & Söhne. This mail was sent automatically.
     ");
 }
 
