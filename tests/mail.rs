@@ -183,6 +183,40 @@ async fn everything_in_a_mail_arrives_intact() {
 }
 
 #[tokio::test]
+async fn a_body_cannot_end_the_message_early() {
+    let server = Server::start(Options::default()).await;
+    let mailer = plain(&server);
+    for (n, end) in ["\r.\r", "\n.\n", "\r\n.\r\n", "\r\n.\r", "\n.\r\n", "\r.\r\n"]
+        .into_iter()
+        .enumerate()
+    {
+        let text = format!("before{end}MAIL FROM:<eve@example.com>\r\nafter");
+        mailer
+            .send(
+                JobId::MIN,
+                &mail(
+                    &mailer,
+                    Draft {
+                        text: Some(text),
+                        ..draft()
+                    },
+                ),
+            )
+            .await
+            .unwrap();
+        let received = server.nth(n + 1).await;
+        let bare = received.message.replace("\r\n", "");
+        assert!(
+            !bare.contains(['\r', '\n']),
+            "{end:?} left a bare line end: {:?}",
+            received.message
+        );
+        assert!(received.message.contains("after"), "{end:?} cut the message");
+    }
+    assert!(!server.lines().iter().any(|line| line.contains("eve@")));
+}
+
+#[tokio::test]
 async fn a_mail_that_is_put_off_is_sent_again_byte_for_byte() {
     let server = Server::start(Options::default()).await;
     let mailer = plain(&server);

@@ -2,6 +2,7 @@
 
 mod email;
 mod email_payload;
+mod email_reader;
 #[cfg(test)]
 mod email_tests;
 mod noop;

@@ -65,7 +65,7 @@ impl Mail {
     /// # Errors
     ///
     /// Every fault at once, with pointers into the payload of an `email` job.
-    pub fn new(from: Mailbox, date: Timestamp, draft: Draft) -> Result<Self, Vec<Fault>> {
+    pub fn new(from: Mailbox, date: Timestamp, mut draft: Draft) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let recipients = draft.to.len() + draft.cc.len() + draft.bcc.len();
         if recipients == 0 {
@@ -93,6 +93,8 @@ impl Mail {
                 faults.push(Fault::new(format!("/attachments/{index}/content_type"), reason));
             }
         }
+        draft.text = draft.text.map(|text| plain_line_ends(&text));
+        draft.html = draft.html.map(|html| plain_line_ends(&html));
         if faults.is_empty() {
             Ok(Self { from, date, draft })
         } else {
@@ -229,6 +231,12 @@ pub(crate) fn check_file_name(name: &str) -> Option<String> {
         return Some("must not contain control characters or path separators".to_owned());
     }
     None
+}
+
+/// A body whose lines end in line feeds alone, which become CRLF on their way, and without NUL. A carriage return of its own
+/// would end a line, or the whole message, for some servers and not for others (RFC 5321 §2.3.8).
+fn plain_line_ends(body: &str) -> String {
+    body.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "")
 }
 
 /// Reads the content type of an attached file.

@@ -17,6 +17,16 @@ impl Templates {
     /// Says what is wrong with `data` for a template: every variable that is missing, and every link that is none.
     /// Pointers begin with `/template`, `/locale` or `/data`. Empty when [`Self::render`] will succeed.
     pub fn check(&self, name: &str, locale: Option<&str>, data: &Json) -> Vec<Fault> {
+        self.examine(name, locale, data).err().unwrap_or_default()
+    }
+
+    /// Renders, or says everything that is wrong; see [`Self::check`].
+    pub(crate) fn examine(
+        &self,
+        name: &str,
+        locale: Option<&str>,
+        data: &Json,
+    ) -> Result<Rendered, Vec<Fault>> {
         let mut faults = Vec::new();
         if locale.is_some_and(|locale| !is_locale(locale)) {
             faults.push(Fault::new(
@@ -26,19 +36,25 @@ impl Templates {
         }
         if self.parts(name, None).is_none() {
             faults.push(Fault::new("/template", self.unknown(name)));
-            return faults;
+            return Err(faults);
         }
         if !data.is_object() {
             faults.push(Fault::new("/data", "must be an object"));
-            return faults;
+            return Err(faults);
         }
+        let used = self.used(name, locale);
         texts(data, "/data", "", &mut |at, name, text| {
-            if is_link_name(name) && !is_web(text) {
+            if is_link_name(name) && !is_web(text) && is_used(at, &used) {
                 faults.push(Fault::new(at, "must be an absolute http or https address"));
             }
         });
         match self.render(name, locale, data) {
-            Ok(rendered) => look_at(&rendered, data, &mut faults),
+            Ok(rendered) => {
+                look_at(&rendered, data, &mut faults);
+                if faults.is_empty() {
+                    return Ok(rendered);
+                }
+            }
             Err(RenderError::Failed {
                 kind: ErrorKind::UndefinedError,
                 file,
@@ -48,20 +64,21 @@ impl Templates {
             }
             Err(error) => faults.push(Fault::new("/data", format!("does not fit the template: {error}"))),
         }
-        faults
+        Err(faults)
     }
 
     fn unknown(&self, name: &str) -> String {
         let names = self.names();
-        let nearest = names
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(known, name), known));
-        let hint = match nearest.min() {
+        // Of something this long nobody has misspelt a name.
+        let known = names.iter().filter(|_| name.len() <= 100);
+        let nearest = known
+            .map(|known| (strsim::damerau_levenshtein(known, name), known))
+            .min();
+        let hint = match nearest {
             Some((distance, known)) if distance <= 3 => format!("; did you mean {known}?"),
-            _ => String::new(),
+            _ => ".".to_owned(),
         };
         format!("is not a template{hint} There are: {}", names.join(", "))
-            .replace("template There", "template. There")
     }
 
     /// The smallest set of variables whose presence lets the template render.
@@ -116,10 +133,15 @@ impl Templates {
             .collect()
     }
 
+    /// Every variable of a template.
+    fn used(&self, name: &str, locale: Option<&str>) -> BTreeSet<String> {
+        let files = self.parts(name, locale).into_iter().flatten().flatten();
+        files.flat_map(|(file, _)| self.variables(file)).collect()
+    }
+
     /// Every variable of a template that `data` has not: the innermost ones.
     pub(super) fn candidates(&self, name: &str, locale: Option<&str>, data: &Json) -> StandIns {
-        let files = self.parts(name, locale).into_iter().flatten().flatten();
-        let all: BTreeSet<String> = files.flat_map(|(file, _)| self.variables(file)).collect();
+        let all = self.used(name, locale);
         let is_outer = |path: &str| {
             all.iter()
                 .any(|other| other.strip_prefix(path).is_some_and(|r| r.starts_with('.')))
@@ -129,6 +151,12 @@ impl Templates {
             .cloned()
             .collect()
     }
+}
+
+/// Whether the template uses what stands at a pointer below `/data`, alone or as a part of something larger.
+fn is_used(at: &str, used: &BTreeSet<String>) -> bool {
+    let path = at.trim_start_matches("/data/").replace('/', ".");
+    with_outer(&path).any(|outer| used.contains(outer))
 }
 
 /// `a`, `a.b` and `a.b.c` for `a.b.c`.

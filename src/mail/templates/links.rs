@@ -39,7 +39,10 @@ pub(super) fn dangerous(html: &str) -> Vec<String> {
 fn attribute_value(rest: &str) -> String {
     let raw = match rest.chars().next() {
         Some(quote @ ('"' | '\'')) => rest[1..].split(quote).next(),
-        _ => rest.split(|c: char| c.is_whitespace() || c == '>').next(),
+        // Long enough for every scheme, and short enough that a long text full of `href=` costs little.
+        _ => rest[..rest.floor_char_boundary(256)]
+            .split(|c: char| c.is_whitespace() || c == '>')
+            .next(),
     };
     unescape(raw.unwrap_or_default())
 }

@@ -4,6 +4,7 @@ mod capture;
 mod file;
 mod smtp;
 mod smtp_error;
+mod smtp_tls;
 mod smtp_url;
 
 pub use capture::{Captured, CapturedAttachment, CapturedMail, CapturedSummary};

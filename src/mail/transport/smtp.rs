@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 
-use super::smtp_error::{judge, transient};
+use super::smtp_error::{judge, printable, transient};
+use super::smtp_tls::trust;
 use super::smtp_url::{Encryption, Server};
 use crate::clock::Clock;
 use crate::job::Timestamp;
@@ -103,9 +104,7 @@ impl Smtp {
             Ok(response) => {
                 self.put_back(connection);
                 let text: Vec<&str> = response.message().collect();
-                Ok(format!("{} {}", response.code(), text.join(" "))
-                    .trim_end()
-                    .to_owned())
+                Ok(printable(&format!("{} {}", response.code(), text.join(" "))))
             }
             Err(broken) => {
                 // A refused mail leaves a good connection; anything else a bad one.
@@ -280,24 +279,4 @@ fn mail_options(
         options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     Ok(options)
-}
-
-/// Whose certificates are believed.
-fn trust(host: &str, settings: &SmtpSettings) -> Result<TlsParameters, MailFault> {
-    let mut builder = TlsParameters::builder(host.to_owned());
-    let mut key = "mail.smtp_url";
-    if let Some(path) = &settings.ca_file {
-        key = "mail.smtp_ca_file";
-        let pem = std::fs::read(path).map_err(|e| MailFault::new(key, format!("cannot be read: {e}")))?;
-        if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
-            return Err(MailFault::new(key, "has no certificate in PEM form"));
-        }
-        let certificate = Certificate::from_pem(&pem).map_err(|_| MailFault::new(key, "is not PEM"))?;
-        builder = builder
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(certificate);
-    }
-    builder
-        .build()
-        .map_err(|error| MailFault::new(key, format!("no trust could be set up: {error}")))
 }

@@ -15,7 +15,7 @@ pub(super) fn judge<'a>(error: &smtp::Error, recipients: impl IntoIterator<Item 
             .unwrap_or_default();
         return SendError {
             code: format!("smtp-{code}").into(),
-            message: mask_in(format!("{code} {text}").trim_end(), recipients),
+            message: printable(&mask_in(&format!("{code} {text}"), recipients)),
             retryable: !error.is_permanent(),
         };
     }
@@ -31,11 +31,17 @@ pub(super) fn judge<'a>(error: &smtp::Error, recipients: impl IntoIterator<Item 
     transient(code, &mask_in(&error.to_string(), recipients))
 }
 
+/// What a server said, short enough to be kept and fit to be shown: at most 500 characters, none of them a control.
+pub(super) fn printable(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control()).take(500).collect();
+    plain.trim_end().to_owned()
+}
+
 /// An error that a repeat could mend.
 pub(super) fn transient(code: &'static str, message: &str) -> SendError {
     SendError {
         code: code.into(),
-        message: message.to_owned(),
+        message: printable(message),
         retryable: true,
     }
 }

@@ -47,11 +47,11 @@ impl Server {
             "smtp" => false,
             _ => return Err(vec![MailFault::new(URL_KEY, FORM)]),
         };
-        let host = url
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
+        let host = decode(url.host_str().unwrap_or_default()).and_then(|host| url::Host::parse(&host).ok());
+        // Without the brackets of an IPv6 address, and in ASCII.
+        let host = host
+            .map(|host| host.to_string().trim_matches(['[', ']']).to_owned())
+            .unwrap_or_default();
         if host.is_empty() {
             fault(URL_KEY, "needs a host");
         }
@@ -187,6 +187,13 @@ mod tests {
                 Some(("u@x", "p:/%")),
             ),
             ("smtp://mx.example?tls=required", "mx.example", 25, Required, None),
+            (
+                "smtp://bücher.example",
+                "xn--bcher-kva.example",
+                25,
+                Opportunistic,
+                None,
+            ),
             ("smtp://mx.example?tls=none", "mx.example", 25, Plain, None),
             (
                 "smtp://u:p@mx.example?tls=opportunistic",
