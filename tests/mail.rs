@@ -385,25 +385,51 @@ async fn a_server_that_is_not_there_is_transient() {
 }
 
 #[tokio::test]
-async fn a_server_that_stalls_or_hangs_up_is_transient_and_its_connection_is_not_used_again() {
-    for step in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "MESSAGE"] {
-        for (act, code) in [(Act::Hang, "smtp-timeout"), (Act::Close, "smtp-connect")] {
-            let server = Server::start(Options::default()).await;
-            let url = format!("smtp://127.0.0.1:{}", server.port());
-            let timeout = if matches!(act, Act::Hang) {
-                Duration::from_millis(150)
-            } else {
-                Duration::from_secs(10)
-            };
-            let mailer = mailer_with(&url, timeout, None);
-            server.script(step, act);
-            assert_eq!(summary(send(&mailer).await), transient(code), "{step}");
-            send(&mailer_with(&url, Duration::from_secs(10), None))
-                .await
-                .unwrap();
-            assert_eq!(server.received().len(), 1, "{step}");
-        }
-    }
+async fn a_server_that_stalls_or_hangs_up_is_transient() {
+    let broken = async |step: &'static str, act: Act, code: &str| {
+        let server = Server::start(Options::default()).await;
+        let url = format!("smtp://127.0.0.1:{}", server.port());
+        let timeout = if matches!(act, Act::Hang) {
+            Duration::from_secs(1)
+        } else {
+            Duration::from_secs(10)
+        };
+        server.script(step, act);
+        assert_eq!(
+            summary(send(&mailer_with(&url, timeout, None)).await),
+            transient(code),
+            "{step}"
+        );
+        send(&mailer(&url)).await.unwrap();
+        assert_eq!(server.received().len(), 1, "{step}");
+    };
+    let steps = ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "MESSAGE"];
+    // All at once: each of them is mostly waiting.
+    futures_util::future::join_all(steps.map(async |step| {
+        broken(step, Act::Hang, "smtp-timeout").await;
+        broken(step, Act::Close, "smtp-connect").await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_reply_is_not_taken_for_the_next_one() {
+    let steps = ["MAIL", "RCPT", "DATA", "MESSAGE"];
+    futures_util::future::join_all(steps.map(async |step| {
+        let server = Server::start(Options::default()).await;
+        let url = format!("smtp://127.0.0.1:{}", server.port());
+        let mailer = mailer_with(&url, Duration::from_secs(1), None);
+        server.script(step, Act::Late);
+        assert_eq!(summary(send(&mailer).await), transient("smtp-timeout"), "{step}");
+        let sent = send(&mailer).await.unwrap();
+        assert!(
+            sent.response.starts_with("250 2.0.0 queued as "),
+            "{step}: {}",
+            sent.response
+        );
+        assert_eq!(server.connections(), 2, "{step}");
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub(crate) enum Act {
     Close,
     /// Never answers.
     Hang,
+    /// Agrees, but only when the client has gone on without waiting.
+    Late,
 }
 
 /// A mail that the server took.
@@ -317,6 +319,10 @@ where
         Some(Act::AgreeAndClose) => (reply, false),
         Some(Act::Close) => return Ok(false),
         Some(Act::Hang) => std::future::pending().await,
+        Some(Act::Late) => {
+            let gone = stream.fill_buf().await?.is_empty();
+            (reply, !gone)
+        }
     };
     stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
     stream.flush().await?;
