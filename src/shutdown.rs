@@ -73,13 +73,40 @@ pub struct DrainReport {
 impl DrainReport {
     /// Writes it as the one log line that the contract promises.
     pub fn log(&self) {
-        let lost = self.lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let lost = self
+            .lost
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
-        let Self { finished, interrupted, spilled, dead_letters_kept, .. } = *self;
+        let Self {
+            finished,
+            interrupted,
+            spilled,
+            dead_letters_kept,
+            ..
+        } = *self;
         if self.lost.is_empty() {
-            tracing::info!(finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report");
+            tracing::info!(
+                finished,
+                interrupted,
+                spilled,
+                dead_letters_kept,
+                lost,
+                duration_ms,
+                "drain report"
+            );
         } else {
-            tracing::error!(finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report");
+            tracing::error!(
+                finished,
+                interrupted,
+                spilled,
+                dead_letters_kept,
+                lost,
+                duration_ms,
+                "drain report"
+            );
         }
     }
 }
@@ -104,10 +131,19 @@ pub async fn drain(
 
     stop.soft.cancel();
     jobs.close_intake().await;
-    tracing::info!(running = pool.running(), grace_ms = patience.grace.as_millis(), "draining");
+    tracing::info!(
+        running = pool.running(),
+        grace_ms = patience.grace.as_millis(),
+        "draining"
+    );
     if !within(patience.grace, hurry, pool.finished()).await {
         stop.hard.cancel();
-        let longest = jobs.registry().iter().map(|kind| kind.settings.cancel_grace).max().unwrap_or_default();
+        let longest = jobs
+            .registry()
+            .iter()
+            .map(|kind| kind.settings.cancel_grace)
+            .max()
+            .unwrap_or_default();
         if !within(longest + SLACK, hurry, pool.finished()).await {
             stop.now.cancel();
             // What can be dropped is dropped at once. What is left blocks its thread.
@@ -138,21 +174,33 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
         Some(spill) => match spill.write(&left, now) {
             Ok(()) => true,
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                let cause = std::error::Error::source(&error)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 tracing::error!(error = %error, cause, "spill file could not be written");
                 false
             }
         },
     };
-    let (dead, unfinished): (Vec<_>, Vec<_>) =
-        left.iter().partition(|job| job.state.name() == StateName::DeadLettered);
+    let (dead, unfinished): (Vec<_>, Vec<_>) = left
+        .iter()
+        .partition(|job| job.state.name() == StateName::DeadLettered);
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     DrainReport {
         finished: jobs.finished() - finished_before,
-        interrupted: count(unfinished.iter().filter(|job| was_interrupted(job, began)).count()),
+        interrupted: count(
+            unfinished
+                .iter()
+                .filter(|job| was_interrupted(job, began))
+                .count(),
+        ),
         spilled: if written { count(unfinished.len()) } else { 0 },
         dead_letters_kept: if written { count(dead.len()) } else { 0 },
-        lost: if written { Vec::new() } else { unfinished.iter().map(|job| job.id()).collect() },
+        lost: if written {
+            Vec::new()
+        } else {
+            unfinished.iter().map(|job| job.id()).collect()
+        },
         duration: now.since(began),
     }
 }

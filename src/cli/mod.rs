@@ -1,10 +1,20 @@
-//! The command line: what can be typed, and the commands that need nothing but the configuration.
+//! The command line: what can be typed, and what it does.
 
+mod check;
 mod completions;
 mod config;
+mod demo;
+mod ended;
+mod health;
+mod serve;
 
+pub use check::check;
 pub use completions::completions;
 pub use config::print_config;
+pub use demo::demo;
+pub use ended::Ended;
+pub use health::health;
+pub use serve::serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

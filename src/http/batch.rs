@@ -11,7 +11,11 @@ use crate::job::Fault;
 use crate::jobs::SubmitError;
 
 /// Accepts all of the jobs or none.
-pub(super) async fn submit(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn submit(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let body = body::read(&request, payload, api.body_limit).await?;
     body::require_json(&request)?;
     if api.jobs.is_draining() {
@@ -34,7 +38,11 @@ pub(super) async fn submit(request: HttpRequest, payload: Payload, api: Data<Api
             }
             jobs.push(job);
         }
-        faults.extend(of_this.into_iter().map(|fault| fault.under(&format!("/jobs/{n}"))));
+        faults.extend(
+            of_this
+                .into_iter()
+                .map(|fault| fault.under(&format!("/jobs/{n}"))),
+        );
     }
     if !faults.is_empty() {
         return Err(Problem::faults(ProblemType::ValidationFailed, faults));
@@ -52,9 +60,10 @@ fn under_jobs(error: SubmitError) -> SubmitError {
     match error {
         SubmitError::Invalid(faults) => SubmitError::Invalid(under(faults)),
         SubmitError::UnknownKind(faults) => SubmitError::UnknownKind(under(faults)),
-        SubmitError::PayloadTooLarge { pointer, limit } => {
-            SubmitError::PayloadTooLarge { pointer: format!("/jobs{pointer}"), limit }
-        }
+        SubmitError::PayloadTooLarge { pointer, limit } => SubmitError::PayloadTooLarge {
+            pointer: format!("/jobs{pointer}"),
+            limit,
+        },
         other => other,
     }
 }

@@ -13,8 +13,15 @@ use super::problem::{Problem, ProblemType};
 /// # Errors
 ///
 /// A body above the limit, which ends the connection, and a connection that breaks off.
-pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(too_large(limit));
     }
@@ -22,7 +29,11 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usi
     let mut first = Bytes::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| {
-            Problem::new(ProblemType::MalformedRequest, "The body ended before it was complete.").close()
+            Problem::new(
+                ProblemType::MalformedRequest,
+                "The body ended before it was complete.",
+            )
+            .close()
         })?;
         let so_far = body.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + chunk.len() > limit {
@@ -71,5 +82,7 @@ pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
 
 fn too_large(limit: usize) -> Problem {
     let detail = format!("The body is larger than {limit} bytes.");
-    Problem::new(ProblemType::PayloadTooLarge, detail).with("limit", limit).close()
+    Problem::new(ProblemType::PayloadTooLarge, detail)
+        .with("limit", limit)
+        .close()
 }

@@ -9,7 +9,8 @@ use actix_web::http::header::{self, HeaderValue};
 pub(super) fn tag(body: &[u8]) -> HeaderValue {
     let mut hasher = foldhash::quality::FixedState::with_seed(0xbac0).build_hasher();
     hasher.write(body);
-    HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Whether the caller has this very body already.

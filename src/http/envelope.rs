@@ -37,7 +37,10 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(EnvelopeService { service, api: Rc::clone(&self.0) }))
+        ready(Ok(EnvelopeService {
+            service,
+            api: Rc::clone(&self.0),
+        }))
     }
 }
 
@@ -61,19 +64,14 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let api = Rc::clone(&self.api);
         let id = request_id(request.request(), &api);
-        // Kept in case the handler panics and takes the request with it.
-        let kept = request.request().clone();
         let answering = AssertUnwindSafe(self.service.call(request)).catch_unwind();
         Box::pin(async move {
             let response = match answering.await {
-                Ok(Ok(response)) => {
-                    drop(kept);
-                    response.map_into_boxed_body()
-                }
-                Ok(Err(error)) => ServiceResponse::from_err(error, kept),
+                Ok(answered) => answered?.map_into_boxed_body(),
+                // The panic took the request with it: all that is left to say is the id.
                 Err(_) => {
                     let panic = std::io::Error::other("a handler panicked");
-                    ServiceResponse::from_err(Problem::internal(&panic), kept)
+                    return Err(Problem::internal(&panic).header(X_REQUEST_ID, id).into());
                 }
             };
             Ok(finish(response, &api, id))
@@ -83,9 +81,9 @@ where
 
 fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
-    let mut response = problem_of(&request, &response).map_or(response, |problem| {
-        problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default())
-    });
+    let answer = problem_of(&request, &response)
+        .map(|problem| problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default()));
+    let mut response = answer.unwrap_or(response);
     let headers = response.headers_mut();
     if request.path().starts_with("/api") && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -95,7 +93,10 @@ fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> Ser
 }
 
 /// The problem behind a response, if it is one. What actix refuses on its own becomes one here.
-fn problem_of<'a>(request: &HttpRequest, response: &'a HttpResponse) -> Option<std::borrow::Cow<'a, Problem>> {
+fn problem_of<'a>(
+    request: &HttpRequest,
+    response: &'a HttpResponse,
+) -> Option<std::borrow::Cow<'a, Problem>> {
     use std::borrow::Cow;
     let error = response.error()?;
     if let Some(problem) = error.as_error::<Problem>() {
@@ -110,7 +111,10 @@ fn problem_of<'a>(request: &HttpRequest, response: &'a HttpResponse) -> Option<s
             ProblemType::Internal
         }
     };
-    Some(Cow::Owned(Problem::new(kind, "The request could not be handled.")))
+    Some(Cow::Owned(Problem::new(
+        kind,
+        "The request could not be handled.",
+    )))
 }
 
 /// The caller's own id, when it is visible ASCII and not too long; else a new one.

@@ -51,19 +51,39 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let job = find(&request, &api).await?;
     let null = JobResult::null();
     let result = match &job.state {
-        JobState::Completed { result: ResultSlot::Kept(result), .. } => &**result,
-        JobState::Completed { result: ResultSlot::Null, .. } => &null,
+        JobState::Completed {
+            result: ResultSlot::Kept(result),
+            ..
+        } => &**result,
+        JobState::Completed {
+            result: ResultSlot::Null,
+            ..
+        } => &null,
         JobState::DeadLettered { .. } => {
-            let problem = Problem::new(ProblemType::JobDeadLettered, "The job failed for good and has no result.");
-            let error = job.error.as_ref().map(|error| json!({"code": error.code, "message": error.message}));
-            return Err(problem.with("state", "dead_lettered").with("error", error.unwrap_or_default()));
+            let problem = Problem::new(
+                ProblemType::JobDeadLettered,
+                "The job failed for good and has no result.",
+            );
+            let error = job
+                .error
+                .as_ref()
+                .map(|error| json!({"code": error.code, "message": error.message}));
+            return Err(problem
+                .with("state", "dead_lettered")
+                .with("error", error.unwrap_or_default()));
         }
         JobState::Skipped { reason, .. } => {
-            let problem = Problem::new(ProblemType::JobSkipped, "No work was due, so that there is no result.");
+            let problem = Problem::new(
+                ProblemType::JobSkipped,
+                "No work was due, so that there is no result.",
+            );
             return Err(problem.with("state", "skipped").with("skip_reason", &**reason));
         }
         JobState::Canceled { .. } => {
-            let problem = Problem::new(ProblemType::JobCanceled, "The job was canceled and has no result.");
+            let problem = Problem::new(
+                ProblemType::JobCanceled,
+                "The job was canceled and has no result.",
+            );
             return Err(problem.with("state", "canceled"));
         }
         waiting => {
@@ -85,7 +105,9 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
             .body(result.bytes.clone())
     };
     response.headers_mut().insert(header::ETAG, tag);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     Ok(response)
 }
 
@@ -105,7 +127,11 @@ pub(super) async fn log(request: HttpRequest, api: Data<Api>) -> Result<HttpResp
 }
 
 /// `DELETE /api/jobs/{id}`.
-pub(super) async fn cancel(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn cancel(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
     body::discard(&request, payload, api.body_limit).await?;
     let (mut response, job) = match api.jobs.cancel(id(&request)?).await? {
         Canceled::Now(job) => (HttpResponse::Ok(), job),
@@ -115,18 +141,29 @@ pub(super) async fn cancel(request: HttpRequest, payload: Payload, api: Data<Api
 }
 
 /// `POST /api/jobs/{id}/retry`.
-pub(super) async fn retry(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn retry(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
     body::discard(&request, payload, api.body_limit).await?;
     let job = api.jobs.retry(id(&request)?).await?;
     Ok(accepted(&api, &job))
 }
 
 fn id(request: &HttpRequest) -> Result<JobId, Problem> {
-    request.match_info().query("id").parse().map_err(|_| Problem::job_not_found())
+    request
+        .match_info()
+        .query("id")
+        .parse()
+        .map_err(|_| Problem::job_not_found())
 }
 
 async fn find(request: &HttpRequest, api: &Api) -> Result<Arc<Job>, Problem> {
-    api.jobs.get(id(request)?).await?.ok_or_else(Problem::job_not_found)
+    api.jobs
+        .get(id(request)?)
+        .await?
+        .ok_or_else(Problem::job_not_found)
 }
 
 /// The job as it stands, or, with `Prefer: wait`, when it has come to its end.
@@ -134,7 +171,10 @@ async fn find_or_wait(request: &HttpRequest, api: &Api) -> Result<(Arc<Job>, Opt
     let Some(wait) = prefer::wait(request) else {
         return Ok((find(request, api).await?, None));
     };
-    let job = api.jobs.wait(id(request)?, wait.patience(), api.closing.cancelled()).await?;
+    let job = api
+        .jobs
+        .wait(id(request)?, wait.patience(), api.closing.cancelled())
+        .await?;
     Ok((job.ok_or_else(Problem::job_not_found)?, Some(wait)))
 }
 

@@ -13,7 +13,11 @@ use crate::job::{Fault, Job, NewJob, StateName};
 use crate::jobs::SubmitError;
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
-pub(super) async fn submit(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn submit(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let body = body::read(&request, payload, api.body_limit).await?;
     body::require_json(&request)?;
     if api.jobs.is_draining() {
@@ -26,7 +30,10 @@ pub(super) async fn submit(request: HttpRequest, payload: Payload, api: Data<Api
         None => Ok(accepted(&api, &job)),
         Some(wait) => {
             let id = job.id();
-            let known = api.jobs.wait(id, wait.patience(), api.closing.cancelled()).await?;
+            let known = api
+                .jobs
+                .wait(id, wait.patience(), api.closing.cancelled())
+                .await?;
             let job = known.unwrap_or(job);
             let mut response = match job.state.name() {
                 StateName::Completed => see_result(&api, &job),

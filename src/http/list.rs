@@ -16,8 +16,17 @@ use crate::store::{Filter, ListQuery};
 const DEFAULT_LIMIT: usize = 20;
 const LARGEST_LIMIT: usize = 100;
 const LONGEST_TEXT: usize = 200;
-const KNOWN: [&str; 9] =
-    ["state", "queue", "kind", "tag", "q", "created_after", "created_before", "limit", "cursor"];
+const KNOWN: [&str; 9] = [
+    "state",
+    "queue",
+    "kind",
+    "tag",
+    "q",
+    "created_after",
+    "created_before",
+    "limit",
+    "cursor",
+];
 
 /// Shows one page, newest first.
 pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
@@ -32,7 +41,9 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
         let mut url = reqwest::Url::parse("http://localhost/api/jobs").ok();
         if let Some(url) = &mut url {
             let kept = pairs.iter().filter(|(name, _)| name != "cursor");
-            url.query_pairs_mut().extend_pairs(kept).append_pair("cursor", &cursor);
+            url.query_pairs_mut()
+                .extend_pairs(kept)
+                .append_pair("cursor", &cursor);
         }
         let query = url.as_ref().and_then(|url| url.query()).unwrap_or_default();
         (cursor, format!("{}/api/jobs?{query}", api.base_url))
@@ -41,18 +52,29 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
         response.insert_header((header::LINK, format!("<{url}>; rel=\"next\"")));
     }
     let (cursor, url) = next.unzip();
-    body.extend_from_slice(format!(",\"next_cursor\":{},\"next\":{}}}", json!(cursor), json!(url)).as_bytes());
+    body.extend_from_slice(
+        format!(",\"next_cursor\":{},\"next\":{}}}", json!(cursor), json!(url)).as_bytes(),
+    );
     Ok(json(&mut response, body))
 }
 
 fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Problem> {
     actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string())
         .map(actix_web::web::Query::into_inner)
-        .map_err(|_| Problem::new(ProblemType::MalformedRequest, "The query of the URL cannot be read."))
+        .map_err(|_| {
+            Problem::new(
+                ProblemType::MalformedRequest,
+                "The query of the URL cannot be read.",
+            )
+        })
 }
 
 fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
-    let mut query = ListQuery { filter: Filter::default(), before: None, limit: DEFAULT_LIMIT };
+    let mut query = ListQuery {
+        filter: Filter::default(),
+        before: None,
+        limit: DEFAULT_LIMIT,
+    };
     let mut faults = Faults::default();
     for (name, value) in pairs {
         let filter = &mut query.filter;
@@ -67,7 +89,9 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
             "queue" => faults.take(name, value.parse(), |queue| filter.queues.push(queue)),
             "kind" => faults.take(name, value.parse(), |kind| filter.kinds.push(kind)),
             "tag" => faults.take(name, value.parse(), |tag| filter.tags.push(tag)),
-            "q" if value.chars().count() > LONGEST_TEXT => faults.invalid(name, "must be at most 200 characters"),
+            "q" if value.chars().count() > LONGEST_TEXT => {
+                faults.invalid(name, "must be at most 200 characters")
+            }
             "q" => filter.text = (!value.is_empty()).then(|| value.clone()),
             "created_after" => match Timestamp::parse(value) {
                 Ok(time) => filter.created_after = Some(time),
@@ -83,7 +107,10 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
                 Err(_) => faults.malformed(name, "must be a whole number, 1 to 100"),
             },
             "cursor" => query.before = Some(read_cursor(value)?),
-            unknown => faults.invalid(unknown, &format!("is not known here; known are: {}", KNOWN.join(", "))),
+            unknown => faults.invalid(
+                unknown,
+                &format!("is not known here; known are: {}", KNOWN.join(", ")),
+            ),
         }
     }
     faults.none()?;
@@ -99,7 +126,8 @@ struct Faults {
 
 impl Faults {
     fn invalid(&mut self, parameter: &str, detail: &str) {
-        self.errors.push(json!({"parameter": parameter, "detail": detail}));
+        self.errors
+            .push(json!({"parameter": parameter, "detail": detail}));
     }
 
     fn malformed(&mut self, parameter: &str, detail: &str) {
@@ -118,8 +146,15 @@ impl Faults {
         if self.errors.is_empty() {
             return Ok(());
         }
-        let kind = if self.malformed { ProblemType::MalformedRequest } else { ProblemType::ValidationFailed };
-        Err(Problem::new(kind, "Query parameters are not valid; each is named in errors.").with("errors", self.errors))
+        let kind = if self.malformed {
+            ProblemType::MalformedRequest
+        } else {
+            ProblemType::ValidationFailed
+        };
+        Err(
+            Problem::new(kind, "Query parameters are not valid; each is named in errors.")
+                .with("errors", self.errors),
+        )
     }
 }
 
@@ -133,5 +168,10 @@ fn read_cursor(text: &str) -> Result<JobId, Problem> {
         .ok()
         .and_then(|bytes| uuid::Uuid::from_slice(&bytes).ok())
         .map(JobId::from_uuid)
-        .ok_or_else(|| Problem::new(ProblemType::InvalidCursor, "Take next_cursor of the page before, unchanged."))
+        .ok_or_else(|| {
+            Problem::new(
+                ProblemType::InvalidCursor,
+                "Take next_cursor of the page before, unchanged.",
+            )
+        })
 }

@@ -13,23 +13,40 @@ pub(super) async fn live(request: HttpRequest) -> HttpResponse {
 
 /// Ready between the start and the beginning of the drain; never not ready because a queue is full.
 pub(super) async fn ready(request: HttpRequest, api: Data<Api>) -> HttpResponse {
-    let checks = [("started", api.phase.is_ready() || api.phase.is_stopping()), ("not-draining", !api.phase.is_stopping())];
+    let checks = [
+        ("started", api.phase.is_ready() || api.phase.is_stopping()),
+        ("not-draining", !api.phase.is_stopping()),
+    ];
     answer(&request, "readyz", &checks)
 }
 
 fn answer(request: &HttpRequest, name: &str, checks: &[(&str, bool)]) -> HttpResponse {
     let ok = checks.iter().all(|(_, ok)| *ok);
-    let verbose = request.query_string().split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
+    let verbose = request
+        .query_string()
+        .split('&')
+        .any(|pair| pair == "verbose" || pair.starts_with("verbose="));
     let mut body = String::new();
     if verbose {
         for (check, ok) in checks {
-            body.push_str(&format!("[{}]{check} {}\n", if *ok { '+' } else { '-' }, if *ok { "ok" } else { "failed" }));
+            body.push_str(&format!(
+                "[{}]{check} {}\n",
+                if *ok { '+' } else { '-' },
+                if *ok { "ok" } else { "failed" }
+            ));
         }
-        body.push_str(&format!("{name} check {}\n", if ok { "passed" } else { "failed" }));
+        body.push_str(&format!(
+            "{name} check {}\n",
+            if ok { "passed" } else { "failed" }
+        ));
     } else {
         body.push_str(if ok { "ok\n" } else { "not ready\n" });
     }
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     HttpResponse::build(status)
         .content_type("text/plain; charset=utf-8")
         .insert_header(("cache-control", "no-store"))

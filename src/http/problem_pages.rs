@@ -23,7 +23,10 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> 
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'",
+        ))
         .body(body))
 }
 
@@ -41,7 +44,9 @@ const fn advice(kind: ProblemType) -> &'static str {
             "The id is wrong, or the job finished so long ago that it was forgotten (<code>retention</code>), or the \
              server was restarted after it had finished: what is known lives in memory."
         }
-        T::QueueNotFound => "<code>GET /api/queues</code> lists the queues. They are made in the configuration.",
+        T::QueueNotFound => {
+            "<code>GET /api/queues</code> lists the queues. They are made in the configuration."
+        }
         T::MailNotFound => {
             "Only captured mail is kept (<code>mail.transport = \"capture\"</code>), and only the latest."
         }
@@ -57,8 +62,12 @@ const fn advice(kind: ProblemType) -> &'static str {
             "Its handler found that there was nothing to do, or it expired before it could run. \
              <code>skip_reason</code> of the job says which."
         }
-        T::JobCanceled => "Somebody canceled it. <code>POST /api/jobs/{id}/retry</code> sends it round again.",
-        T::MethodNotAllowed => "The path exists; the <code>Allow</code> header lists the methods that it knows.",
+        T::JobCanceled => {
+            "Somebody canceled it. <code>POST /api/jobs/{id}/retry</code> sends it round again."
+        }
+        T::MethodNotAllowed => {
+            "The path exists; the <code>Allow</code> header lists the methods that it knows."
+        }
         T::JobNotCancelable => "It has come to its end already; <code>state</code> says how.",
         T::JobNotRetryable => {
             "A completed job is done, and a pending or processing one is under way; <code>state</code> says which."

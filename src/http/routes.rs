@@ -16,9 +16,17 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
             web::scope("")
                 .app_data(Data::new(api.clone()))
                 .wrap(Envelope::new(api.clone()))
-                .service(at("/api/jobs", "GET, HEAD, POST").route(read().to(list::list)).route(web::post().to(jobs::submit)))
+                .service(
+                    at("/api/jobs", "GET, HEAD, POST")
+                        .route(read().to(list::list))
+                        .route(web::post().to(jobs::submit)),
+                )
                 .service(at("/api/jobs/batch", "POST").route(web::post().to(batch::submit)))
-                .service(at("/api/jobs/{id}", "GET, HEAD, DELETE").route(read().to(job::show)).route(web::delete().to(job::cancel)))
+                .service(
+                    at("/api/jobs/{id}", "GET, HEAD, DELETE")
+                        .route(read().to(job::show))
+                        .route(web::delete().to(job::cancel)),
+                )
                 .service(at("/api/jobs/{id}/status", "GET, HEAD").route(read().to(job::status)))
                 .service(at("/api/jobs/{id}/result", "GET, HEAD").route(read().to(job::result)))
                 .service(at("/api/jobs/{id}/payload", "GET, HEAD").route(read().to(job::payload)))
@@ -26,7 +34,11 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/jobs/{id}/retry", "POST").route(web::post().to(job::retry)))
                 .service(at("/api/queues", "GET, HEAD").route(read().to(queues::list)))
                 .service(at("/api/queues/{name}", "GET, HEAD").route(read().to(queues::show)))
-                .service(at("/api/mail", "GET, HEAD, DELETE").route(read().to(mail::list)).route(web::delete().to(mail::clear)))
+                .service(
+                    at("/api/mail", "GET, HEAD, DELETE")
+                        .route(read().to(mail::list))
+                        .route(web::delete().to(mail::clear)),
+                )
                 .service(at("/api/mail/{id}", "GET, HEAD").route(read().to(mail::show)))
                 .service(at("/api/mail/{id}/raw", "GET, HEAD").route(read().to(mail::raw)))
                 .service(at("/livez", "GET, HEAD").route(read().to(probes::live)))
@@ -44,16 +56,26 @@ fn read() -> Route {
 
 /// A path with the methods that it knows; every other one is refused with those in `Allow` (RFC 9110 §15.5.6).
 fn at(path: &str, allow: &'static str) -> Resource {
-    let refuse = async move |request: HttpRequest, payload: Payload, api: Data<Api>| -> Result<HttpResponse, Problem> {
+    let refuse = move |request: HttpRequest, payload: Payload, api: Data<Api>| async move {
         body::discard(&request, payload, api.body_limit).await?;
-        let detail = format!("{} is not among the methods of this path: {allow}.", request.method());
+        let detail = format!(
+            "{} is not among the methods of this path: {allow}.",
+            request.method()
+        );
         let problem = Problem::new(ProblemType::MethodNotAllowed, detail);
-        Err(problem.with("allow", allow).header(header::ALLOW, HeaderValue::from_static(allow)))
+        Err::<HttpResponse, _>(
+            problem
+                .with("allow", allow)
+                .header(header::ALLOW, HeaderValue::from_static(allow)),
+        )
     };
     web::resource(path.to_owned()).default_service(web::route().to(refuse))
 }
 
 async fn not_found(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
     body::discard(&request, payload, api.body_limit).await?;
-    Err(Problem::new(ProblemType::NotFound, "There is nothing at this path."))
+    Err(Problem::new(
+        ProblemType::NotFound,
+        "There is nothing at this path.",
+    ))
 }

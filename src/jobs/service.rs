@@ -59,7 +59,7 @@ struct Gate {
     inside: TaskTracker,
 }
 
-const OPEN: u8 = 0;
+/// Before this one the gate is open.
 const DRAINING: u8 = 1;
 const SEALED: u8 = 2;
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::{
-    Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName, Spec, StateName, Tag,
-    Timestamp,
+    Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName, Spec, StateName,
+    Tag, Timestamp,
 };
 
 const VERSION: u32 = 1;
@@ -38,7 +38,9 @@ pub enum SpillError {
     #[error("{0} is not a spill file of backroom; move it away, or name another shutdown.spill_file")]
     Foreign(PathBuf),
     /// A newer version wrote it.
-    #[error("{path} was written by a newer backroom (format {version}); start that version, or move the file away")]
+    #[error(
+        "{path} was written by a newer backroom (format {version}); start that version, or move the file away"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -114,7 +116,10 @@ impl SpillFile {
     ///
     /// When another process has it, or its folder cannot be written.
     pub fn open(path: &Path) -> Result<Self, SpillError> {
-        let io = |source| SpillError::Io { path: path.to_owned(), source };
+        let io = |source| SpillError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -123,7 +128,10 @@ impl SpillFile {
             .open(beside(path, "lock"))
             .map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(SpillError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
@@ -145,19 +153,33 @@ impl SpillFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
             Err(source) => return Err(self.io(source)),
         };
-        let mut lines = content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-        let Some((_, first)) = lines.next() else { return Ok(Found::default()) };
+        let mut lines = content
+            .split(|byte| *byte == b'\n')
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty());
+        let Some((_, first)) = lines.next() else {
+            return Ok(Found::default());
+        };
         let Ok(header) = serde_json::from_slice::<Header>(first) else {
             return Err(SpillError::Foreign(self.path.clone()));
         };
         if header.backroom_spill > VERSION {
-            return Err(SpillError::Newer { path: self.path.clone(), version: header.backroom_spill });
+            return Err(SpillError::Newer {
+                path: self.path.clone(),
+                version: header.backroom_spill,
+            });
         }
         let mut found = Found::default();
         let mut seen = std::collections::HashSet::new();
         for (n, content) in lines {
             let read = serde_json::from_slice::<Line>(content)
-                .map_err(|error| format!("does not read as a job ({:?} at byte {})", error.classify(), error.column()))
+                .map_err(|error| {
+                    format!(
+                        "does not read as a job ({:?} at byte {})",
+                        error.classify(),
+                        error.column()
+                    )
+                })
                 .and_then(|line| line.into_job());
             let reason = match read {
                 Ok(job) if seen.insert(job.id()) => {
@@ -167,9 +189,15 @@ impl SpillFile {
                 Ok(job) => format!("the job {} stands in the file twice", job.id()),
                 Err(reason) => reason,
             };
-            found.rejected.push(Rejected { line: n + 1, reason, content: content.to_owned() });
+            found.rejected.push(Rejected {
+                line: n + 1,
+                reason,
+                content: content.to_owned(),
+            });
         }
-        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
+        let missing = header
+            .jobs
+            .saturating_sub(found.jobs.len() + found.rejected.len());
         if missing > 0 {
             tracing::error!(file = %self.path.display(), missing, "spill file is shorter than it says");
         }
@@ -187,14 +215,21 @@ impl SpillFile {
         }
         let path = beside(&self.path, "rejected");
         let write = || {
-            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+            let mut file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path)?;
             for line in rejected {
                 file.write_all(&line.content)?;
                 file.write_all(b"\n")?;
             }
             file.sync_all()
         };
-        write().map_err(|source| SpillError::Io { path: path.clone(), source })?;
+        write().map_err(|source| SpillError::Io {
+            path: path.clone(),
+            source,
+        })?;
         for line in rejected {
             tracing::error!(file = %path.display(), line = line.line, reason = line.reason, "spilled job rejected");
         }
@@ -228,9 +263,17 @@ impl SpillFile {
     fn write_file(&self, jobs: &[Arc<Job>], now: Timestamp) -> io::Result<()> {
         let temporary = beside(&self.path, "tmp");
         let _ = fs::remove_file(&temporary);
-        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
+        let file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)?;
         let mut writer = BufWriter::new(file);
-        let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
+        let header = Header {
+            backroom_spill: VERSION,
+            written_at: now,
+            jobs: jobs.len(),
+        };
         serde_json::to_writer(&mut writer, &header)?;
         writer.write_all(b"\n")?;
         for job in jobs {
@@ -239,7 +282,10 @@ impl SpillFile {
                 writer.write_all(b"\n")?;
             }
         }
-        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()?;
         fs::rename(&temporary, &self.path)?;
         self.sync_folder()
     }
@@ -254,7 +300,10 @@ impl SpillFile {
     }
 
     fn io(&self, source: io::Error) -> SpillError {
-        SpillError::Io { path: self.path.clone(), source }
+        SpillError::Io {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -268,8 +317,14 @@ impl Drop for SpillFile {
 impl Rejected {
     /// A job that was read well but cannot be run here.
     pub fn job(job: &Job, reason: String) -> Self {
-        let content = Line::of(job).and_then(|line| serde_json::to_vec(&line).ok()).unwrap_or_default();
-        Self { line: 0, reason, content }
+        let content = Line::of(job)
+            .and_then(|line| serde_json::to_vec(&line).ok())
+            .unwrap_or_default();
+        Self {
+            line: 0,
+            reason,
+            content,
+        }
     }
 }
 
@@ -313,7 +368,10 @@ impl Line {
 
     fn into_job(self) -> Result<Job, String> {
         let state = match self.state {
-            StateName::Pending => JobState::Pending { turn: None, since: self.at },
+            StateName::Pending => JobState::Pending {
+                turn: None,
+                since: self.at,
+            },
             StateName::Scheduled => JobState::Scheduled { due: self.at },
             StateName::Failed => JobState::Failed { due: self.at },
             StateName::DeadLettered => JobState::DeadLettered { at: self.at },

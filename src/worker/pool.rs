@@ -36,6 +36,8 @@ pub(super) struct Desk {
     pub(super) jobs: Jobs,
     pub(super) stop: Stop,
     pub(super) attempts: TaskTracker,
+    /// Canceled when no attempt is left and none will follow.
+    pub(super) ended: CancellationToken,
     pub(super) reporter: Arc<dyn Reporter>,
     /// Canceled when a dispatcher keeps dying.
     pub(super) failed: CancellationToken,
@@ -55,6 +57,7 @@ impl Pool {
             jobs,
             stop,
             attempts: TaskTracker::new(),
+            ended: CancellationToken::new(),
             failed: CancellationToken::new(),
             abandoned: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
@@ -109,6 +112,7 @@ impl Pool {
         self.dispatchers.wait().await;
         self.desk.attempts.close();
         self.desk.attempts.wait().await;
+        self.desk.ended.cancel();
         self.helpers.wait().await;
     }
 

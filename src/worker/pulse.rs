@@ -10,7 +10,7 @@ use crate::job::JobState;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Runs until the pool is told to stop at once, or has no more to do.
+/// Runs as long as there are attempts.
 pub(super) async fn run(desk: Arc<Desk>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -19,9 +19,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = desk.stop.hard.cancelled() => return,
-            // After the drain has begun, the attempts that are left decide.
-            () = desk.attempts.wait(), if desk.attempts.is_closed() => return,
+            () = desk.ended.cancelled() => return,
         }
         let now = desk.jobs.clock().now();
         for line in desk.jobs.lines() {

@@ -1,0 +1,266 @@
+//! `backroom demo`: a full round on an embedded server, over real HTTP, explained as it goes.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Ended;
+use crate::config::Config;
+use crate::event::EventKind;
+use crate::job::{Backoff, Jitter};
+use crate::server::{Backroom, Server};
+use crate::shutdown::DrainReport;
+
+/// Starts a server on a free port, sends two mails and a job that fails twice, shows what happens, and drains.
+///
+/// # Errors
+///
+/// With exit code 1 when anything goes otherwise than told.
+pub async fn demo() -> Result<(), Ended> {
+    run().await.map_err(Ended::from)
+}
+
+async fn run() -> anyhow::Result<()> {
+    let say = Narrator {
+        color: std::io::stdout().is_terminal(),
+    };
+    say.title("Backroom: a full round, on a server inside this very process");
+    let folder = TemporaryFolder::new()?;
+    let config = config(&folder.0);
+    let server = Server::start(Backroom::builder(config.clone())).await?;
+    let base = format!("http://{}", server.address());
+    say.text(&format!(
+        "It listens on {base}, keeps jobs in memory, and captures mail instead of sending it."
+    ));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()?;
+    let demo = Demo { base, client, say };
+
+    demo.say.title("1. An app submits jobs and goes on at once");
+    let events = server.backroom().jobs().events().watch();
+    let welcome = json!({"kind": "email", "payload": {
+        "to": "ada@example.com", "template": "welcome", "data": {"name": "Ada", "action_url": "https://app.example/start"}}});
+    let reset = json!({"kind": "email", "expires_in": "30m", "payload": {
+        "to": "grace@example.com", "template": "password_reset",
+        "data": {"name": "Grace", "reset_url": "https://app.example/reset?token=3f9c", "expires_in": "30 minutes"}}});
+    let flaky = json!({"kind": "noop", "payload": {
+        "sleep": "300ms", "steps": 3, "fail": "transient", "fail_times": 2}});
+    let mut ids = Vec::new();
+    for (what, request) in [
+        ("a welcome mail", welcome),
+        ("a password reset", reset),
+        ("a job that fails twice", flaky),
+    ] {
+        ids.push(demo.submit(what, &request).await?);
+    }
+
+    demo.say.title("2. Workers run them; what fails is tried again");
+    let watching = tokio::spawn(watch(events, demo.say));
+    for id in &ids {
+        let job = demo.get(&format!("/api/jobs/{id}"), Some("wait=20")).await?;
+        anyhow::ensure!(job["state"] == "completed", "job {id} ended as {}", job["state"]);
+    }
+    watching.abort();
+    let last = ids.last().context("three jobs were submitted")?;
+    let flaky = demo.get(&format!("/api/jobs/{last}"), None).await?;
+    for attempt in flaky["attempts"].as_array().into_iter().flatten() {
+        let error = attempt["error"]["message"].as_str().unwrap_or("no error");
+        demo.say.text(&format!(
+            "attempt {}: {} ({error})",
+            attempt["number"],
+            text(&attempt["outcome"])
+        ));
+    }
+
+    demo.say.title("3. The mails that would have gone out");
+    for mail in demo.get("/api/mail", None).await?["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let mail = demo
+            .get(&format!("/api/mail/{}", text(&mail["id"])), None)
+            .await?;
+        demo.say.text(&format!(
+            "To: {}   Subject: {}",
+            text(&mail["to"][0]),
+            text(&mail["subject"])
+        ));
+        demo.say.quote(text(&mail["text"]));
+    }
+
+    demo.say
+        .title("4. On SIGTERM it drains and accounts for every job");
+    let later = json!({"kind": "noop", "delay": "1h", "payload": {}});
+    let id = demo.submit("a job for in an hour", &later).await?;
+    let report = server.stop(&CancellationToken::new()).await;
+    let (lost, took) = (report.lost.len(), report.duration.as_millis());
+    let DrainReport {
+        finished,
+        interrupted,
+        spilled,
+        ..
+    } = report;
+    demo.say.text(&format!(
+        "finished {finished}, interrupted {interrupted}, spilled {spilled}, lost {lost} ({took} ms)"
+    ));
+    anyhow::ensure!(
+        (spilled, lost) == (1, 0),
+        "the job for later should be in the spill file"
+    );
+
+    demo.say.title("5. The next start takes up what was spilled");
+    let server = Server::start(Backroom::builder(config)).await?;
+    let demo = Demo {
+        base: format!("http://{}", server.address()),
+        ..demo
+    };
+    let job = demo.get(&format!("/api/jobs/{id}"), None).await?;
+    demo.say.text(&format!("GET /api/jobs/{id}"));
+    demo.say.quote(&format!(
+        "{}, due at {}",
+        text(&job["state"]),
+        text(&job["run_at"])
+    ));
+    anyhow::ensure!(job["state"] == "scheduled", "job {id} was not taken up");
+    server.stop(&CancellationToken::new()).await;
+    demo.say.title("Next");
+    demo.say
+        .text("backroom serve                  a server on http://127.0.0.1:8080");
+    demo.say
+        .text("curl -i 127.0.0.1:8080/api/jobs -H 'content-type: application/json' -d '{\"kind\":\"noop\"}'");
+    Ok(())
+}
+
+/// A folder of its own for the spill file, gone when the demo is.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("backroom-demo-{}", std::process::id()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// As shipped, but on a free port, with its files in `folder`, and with short rests between attempts.
+fn config(folder: &Path) -> Config {
+    let mut config = Config::default();
+    config.server.bind.set_port(0);
+    config.server.http_workers = 1;
+    config.shutdown.spill_file = Some(folder.join("spill.jsonl"));
+    for policy in config.retry.values_mut() {
+        policy.backoff = Backoff::Exponential {
+            initial: Duration::from_millis(250),
+            factor: 2.0,
+            max: Duration::from_secs(1),
+            jitter: Jitter::None,
+        };
+    }
+    config
+}
+
+struct Demo {
+    base: String,
+    client: reqwest::Client,
+    say: Narrator,
+}
+
+impl Demo {
+    async fn submit(&self, what: &str, request: &Value) -> anyhow::Result<String> {
+        self.say.text(&format!("POST /api/jobs   {what}"));
+        let response = self
+            .client
+            .post(format!("{}/api/jobs", self.base))
+            .json(request)
+            .send()
+            .await?;
+        let status = response.status();
+        let location = response
+            .headers()
+            .get("location")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let job: Value = response.json().await?;
+        anyhow::ensure!(status == 202, "the answer was {status}: {job}");
+        self.say
+            .quote(&format!("{status}   Location: {}", location.unwrap_or_default()));
+        Ok(text(&job["id"]).to_owned())
+    }
+
+    async fn get(&self, path: &str, prefer: Option<&str>) -> anyhow::Result<Value> {
+        let mut request = self.client.get(format!("{}{path}", self.base));
+        if let Some(prefer) = prefer {
+            request = request.header("prefer", prefer);
+        }
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+}
+
+/// Tells every change of state as it happens.
+async fn watch(mut events: tokio::sync::broadcast::Receiver<crate::event::Event>, say: Narrator) {
+    while let Ok(event) = events.recv().await {
+        let job = &event.job;
+        let id = job.id().to_string();
+        let what = match event.kind {
+            EventKind::State(state) => state.as_str().to_owned(),
+            EventKind::Progress => format!("{} %", job.progress.percent),
+        };
+        say.text(&format!(
+            "  …{}  {:<6} {what}",
+            &id[id.len() - 6..],
+            job.spec.kind
+        ));
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[derive(Clone, Copy)]
+struct Narrator {
+    color: bool,
+}
+
+impl Narrator {
+    fn title(self, text: &str) {
+        if self.color {
+            self.line(&format!("\n\x1b[1m{text}\x1b[0m"))
+        } else {
+            self.line(&format!("\n{text}"))
+        }
+    }
+
+    fn text(self, text: &str) {
+        self.line(&format!("  {text}"));
+    }
+
+    fn quote(self, text: &str) {
+        for line in text.trim_end().lines() {
+            let line = format!("    | {line}");
+            if self.color {
+                self.line(&format!("\x1b[2m{line}\x1b[0m"))
+            } else {
+                self.line(&line)
+            }
+        }
+    }
+
+    fn line(self, text: &str) {
+        // A reader that has gone away is no reason to fail.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}

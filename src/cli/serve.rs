@@ -1,0 +1,91 @@
+//! `backroom serve`: run until told to stop, then account for everything.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, exit};
+use crate::config::Loaded;
+use crate::server::{Backroom, Server};
+use crate::telemetry;
+
+/// Serves until SIGTERM, SIGINT, or a failure that no restart of a part can mend.
+///
+/// # Errors
+///
+/// With the exit code of the contract: 1, 3 or 78.
+pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
+    let config = loaded.config;
+    telemetry::init(&config.log)?;
+    // Before anything is taken in: a signal that comes early must not kill.
+    let mut signals = Signals::new()?;
+    let bind_is_open = !config.server.bind.ip().is_loopback();
+    let server = Server::start(Backroom::builder(config)).await?;
+    tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), durability = "memory", "listening");
+    if bind_is_open {
+        tracing::warn!("auth.mode is \"none\": everybody who can connect can submit and read jobs");
+    }
+
+    let reason = tokio::select! {
+        name = signals.next() => name,
+        () = server.backroom().pool().failed() => "a dispatcher keeps dying",
+    };
+    tracing::info!(reason, "stopping");
+    let failed = server.backroom().pool().has_failed();
+    let hurry = CancellationToken::new();
+    let report = {
+        let stopping = server.stop(&hurry);
+        let mut stopping = std::pin::pin!(stopping);
+        loop {
+            tokio::select! {
+                report = &mut stopping => break report,
+                name = signals.next() => {
+                    if !hurry.is_cancelled() {
+                        tracing::warn!(reason = name, "second signal: stopping at once");
+                    }
+                    hurry.cancel();
+                }
+            }
+        }
+    };
+    report.log();
+    match (report.lost.is_empty(), failed) {
+        (true, false) => Ok(()),
+        (true, true) => Err(Ended {
+            code: exit::FAILED,
+            message: String::new(),
+        }),
+        (false, _) => Err(Ended {
+            code: exit::LOST,
+            message: String::new(),
+        }),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal that means: stop.
+    async fn next(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP ignored: this version does not reload its configuration; restart it instead");
+                }
+            }
+        }
+    }
+}

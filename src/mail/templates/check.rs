@@ -1,0 +1,216 @@
+//! Finds everything that is wrong with data before it is too late to tell the caller.
+
+use std::collections::BTreeSet;
+
+use minijinja::{ErrorKind, Value};
+use serde_json::Value as Json;
+
+use super::data::{StandIns, at_path, pointer, texts};
+use super::file_name::is_locale;
+use super::links::{dangerous, is_link_name, is_web};
+use super::render::{RenderError, Rendered, Templates};
+use super::sample::stand_in;
+use crate::job::Fault;
+use crate::mail::check_subject;
+
+impl Templates {
+    /// Says what is wrong with `data` for a template: every variable that is missing, and every link that is none.
+    /// Pointers begin with `/template`, `/locale` or `/data`. Empty when [`Self::render`] will succeed.
+    pub fn check(&self, name: &str, locale: Option<&str>, data: &Json) -> Vec<Fault> {
+        self.examine(name, locale, data).err().unwrap_or_default()
+    }
+
+    /// Renders, or says everything that is wrong; see [`Self::check`].
+    pub(crate) fn examine(
+        &self,
+        name: &str,
+        locale: Option<&str>,
+        data: &Json,
+    ) -> Result<Rendered, Vec<Fault>> {
+        let mut faults = Vec::new();
+        if locale.is_some_and(|locale| !is_locale(locale)) {
+            faults.push(Fault::new(
+                "/locale",
+                "must be a language tag, such as de or de-AT",
+            ));
+        }
+        if self.parts(name, None).is_none() {
+            faults.push(Fault::new("/template", self.unknown(name)));
+            return Err(faults);
+        }
+        if !data.is_object() {
+            faults.push(Fault::new("/data", "must be an object"));
+            return Err(faults);
+        }
+        let used = self.used(name, locale);
+        texts(data, "/data", "", &mut |at, name, text| {
+            if is_link_name(name) && !is_web(text) && is_used(at, &used) {
+                faults.push(Fault::new(at, "must be an absolute http or https address"));
+            }
+        });
+        match self.render(name, locale, data) {
+            Ok(rendered) => {
+                look_at(&rendered, data, &mut faults);
+                if faults.is_empty() {
+                    return Ok(rendered);
+                }
+            }
+            Err(RenderError::Failed {
+                kind: ErrorKind::UndefinedError,
+                file,
+                line,
+            }) => {
+                faults.extend(self.missing(name, locale, data, &file, line));
+            }
+            Err(error) => faults.push(Fault::new("/data", format!("does not fit the template: {error}"))),
+        }
+        Err(faults)
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let names = self.names();
+        // Of something this long nobody has misspelt a name.
+        let known = names.iter().filter(|_| name.len() <= 100);
+        let nearest = known
+            .map(|known| (strsim::damerau_levenshtein(known, name), known))
+            .min();
+        let hint = match nearest {
+            Some((distance, known)) if distance <= 3 => format!("; did you mean {known}?"),
+            _ => ".".to_owned(),
+        };
+        format!("is not a template{hint} There are: {}", names.join(", "))
+    }
+
+    /// The smallest set of variables whose presence lets the template render.
+    ///
+    /// All that could be missing get a stand-in; then each stand-in that can go again without an error goes, until none can.
+    fn missing(&self, name: &str, locale: Option<&str>, data: &Json, file: &str, line: usize) -> Vec<Fault> {
+        let fails = |stand_ins: &StandIns| {
+            let rendered = self.render_with(name, locale, data, stand_ins, &|path| {
+                Value::from_object(stand_in(path))
+            });
+            matches!(
+                rendered,
+                Err(RenderError::Failed {
+                    kind: ErrorKind::UndefinedError,
+                    ..
+                })
+            )
+        };
+        let mut needed = self.candidates(name, locale, data);
+        if fails(&needed) {
+            return not_an_object(&needed, data).unwrap_or_else(|| {
+                vec![Fault::new(
+                    "/data",
+                    format!("a variable of the template is missing, see {file}:{line}"),
+                )]
+            });
+        }
+        // Whole objects before their members: an optional one goes with all that is in it or not at all.
+        let units: BTreeSet<String> = needed
+            .iter()
+            .flat_map(|path| with_outer(path))
+            .map(str::to_owned)
+            .collect();
+        loop {
+            let before = needed.len();
+            for unit in &units {
+                let without = needed
+                    .iter()
+                    .filter(|path| !with_outer(path).any(|outer| outer == unit));
+                let without: StandIns = without.cloned().collect();
+                if without.len() < needed.len() && !fails(&without) {
+                    needed = without;
+                }
+            }
+            if needed.len() == before {
+                break;
+            }
+        }
+        needed
+            .iter()
+            .map(|path| Fault::new(format!("/data{}", pointer(path)), "is required by the template"))
+            .collect()
+    }
+
+    /// Every variable of a template.
+    fn used(&self, name: &str, locale: Option<&str>) -> BTreeSet<String> {
+        let files = self.parts(name, locale).into_iter().flatten().flatten();
+        files.flat_map(|(file, _)| self.variables(file)).collect()
+    }
+
+    /// Every variable of a template that `data` has not: the innermost ones.
+    pub(super) fn candidates(&self, name: &str, locale: Option<&str>, data: &Json) -> StandIns {
+        let all = self.used(name, locale);
+        let is_outer = |path: &str| {
+            all.iter()
+                .any(|other| other.strip_prefix(path).is_some_and(|r| r.starts_with('.')))
+        };
+        all.iter()
+            .filter(|path| !is_outer(path) && at_path(data, path).is_none())
+            .cloned()
+            .collect()
+    }
+}
+
+/// Whether the template uses what stands at a pointer below `/data`, alone or as a part of something larger.
+fn is_used(at: &str, used: &BTreeSet<String>) -> bool {
+    let path = at.trim_start_matches("/data/").replace('/', ".");
+    with_outer(&path).any(|outer| used.contains(outer))
+}
+
+/// `a`, `a.b` and `a.b.c` for `a.b.c`.
+fn with_outer(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('.').map(|(end, _)| &path[..end]).chain([path])
+}
+
+/// The faults where a variable has members in the template and is a text or a number in the data.
+fn not_an_object(paths: &StandIns, data: &Json) -> Option<Vec<Fault>> {
+    let mut outer = BTreeSet::new();
+    for path in paths {
+        for (end, _) in path.match_indices('.') {
+            if at_path(data, &path[..end]).is_some_and(|value| !value.is_object()) {
+                outer.insert(format!("/data{}", pointer(&path[..end])));
+            }
+        }
+    }
+    let faults: Vec<_> = outer
+        .into_iter()
+        .map(|at| Fault::new(at, "must be an object"))
+        .collect();
+    (!faults.is_empty()).then_some(faults)
+}
+
+/// Looks for what only shows when the data is in its place.
+fn look_at(rendered: &Rendered, data: &Json, faults: &mut Vec<Fault>) {
+    if let Some(reason) = check_subject(&rendered.subject) {
+        let mut culprits = Vec::new();
+        texts(data, "/data", "", &mut |at, _, text| {
+            if text.chars().any(char::is_control) && rendered.subject.contains(text.trim()) {
+                culprits.push(at.to_owned());
+            }
+        });
+        if culprits.is_empty() {
+            culprits.push("/data".to_owned());
+        }
+        faults.extend(
+            culprits
+                .into_iter()
+                .map(|at| Fault::new(at, format!("the subject made with it {reason}"))),
+        );
+    }
+    for link in dangerous(rendered.html.as_deref().unwrap_or_default()) {
+        let mut culprit = "/data".to_owned();
+        texts(data, "/data", "", &mut |at, _, text| {
+            if !text.is_empty() && link.starts_with(text) {
+                at.clone_into(&mut culprit);
+            }
+        });
+        if !faults.iter().any(|fault| fault.pointer == culprit) {
+            faults.push(Fault::new(
+                culprit,
+                "becomes a link in the mail and must be an http or https address",
+            ));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Reads the built-in templates and those of a folder, and finds everything that is broken in them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use super::file_name::{FileName, Part};
+use super::render::{Index, Templates};
+use crate::mail::MailFault;
+
+const KEY: &str = "mail.templates";
+
+/// How much work one file may do: a hundred times what the largest of ours does.
+const FUEL: u64 = 500_000;
+
+/// How large a file may be, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => { [$(($name, include_str!($name))),*] };
+}
+
+const BUILT_IN: [(&str, &str); 12] = built_in![
+    "_parts.html",
+    "layout.html",
+    "layout.txt",
+    "welcome.subject.txt",
+    "welcome.txt",
+    "welcome.html",
+    "password_reset.subject.txt",
+    "password_reset.txt",
+    "password_reset.html",
+    "job_finished.subject.txt",
+    "job_finished.txt",
+    "job_finished.html",
+];
+
+impl Templates {
+    /// Reads the built-in templates and, over them, those of `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Every file that is broken, with its line.
+    pub(crate) fn load(app_name: &str, folder: Option<&Path>) -> Result<Self, Vec<MailFault>> {
+        let mut faults = Vec::new();
+        let mut files: BTreeMap<String, String> = BUILT_IN
+            .iter()
+            .map(|(name, source)| ((*name).to_owned(), (*source).to_owned()))
+            .collect();
+        if let Some(folder) = folder {
+            read_folder(folder, &mut files, &mut faults);
+        }
+        let mut env = environment();
+        let mut index = Index::new();
+        for (file, source) in &files {
+            if let Err(error) = env.add_template_owned(file.clone(), source.clone()) {
+                let (line, detail) = (
+                    error.line().unwrap_or(0),
+                    error.detail().unwrap_or("is not a template"),
+                );
+                faults.push(MailFault::new(KEY, format!("{file}:{line}: {detail}")));
+            }
+            for (line, other) in references(source)
+                .into_iter()
+                .filter(|(_, other)| !files.contains_key(*other))
+            {
+                faults.push(MailFault::new(
+                    KEY,
+                    format!("{file}:{line}: there is no file {other:?}"),
+                ));
+            }
+            if let Some(FileName::Template { name, locale, part }) = FileName::parse(file) {
+                let parts = index
+                    .entry(name)
+                    .or_default()
+                    .entry(locale.unwrap_or_default())
+                    .or_default();
+                parts[part as usize] = Some(file.clone());
+            }
+        }
+        for (name, locales) in &index {
+            let parts = locales.get("").cloned().unwrap_or_default();
+            let has = |part: Part| parts[part as usize].is_some();
+            if !has(Part::Subject) {
+                faults.push(MailFault::new(
+                    KEY,
+                    format!("template {name:?} has no {name}.subject.txt"),
+                ));
+            }
+            if !has(Part::Text) && !has(Part::Html) {
+                faults.push(MailFault::new(
+                    KEY,
+                    format!("template {name:?} has neither {name}.txt nor {name}.html"),
+                ));
+            }
+        }
+        if faults.is_empty() {
+            Ok(Self::new(env, index, files, app_name))
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_auto_escape_callback(|file| {
+        if Path::new(file).extension().is_some_and(|end| end == "html") {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        }
+    });
+    env.set_fuel(Some(FUEL));
+    // Errors would carry the values that they met, and those go into logs.
+    env.set_debug(false);
+    if let Ok(syntax) = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()
+    {
+        env.set_syntax(syntax);
+    }
+    env
+}
+
+fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>, faults: &mut Vec<MailFault>) {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            faults.push(MailFault::new(
+                KEY,
+                format!("{} cannot be read: {error}", folder.display()),
+            ));
+            return;
+        }
+    };
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                faults.push(MailFault::new(
+                    KEY,
+                    format!("{} cannot be read: {error}", folder.display()),
+                ));
+                continue;
+            }
+        };
+        let file = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        // What editors, file managers and authors leave beside templates.
+        if file.starts_with('.')
+            || file.ends_with('~')
+            || path.extension().is_some_and(|end| end == "md")
+            || path.is_dir()
+        {
+            continue;
+        }
+        let read = if FileName::parse(&file).is_none() {
+            Err("is not the name of a template; write NAME.subject.txt, NAME.txt or NAME.html".to_owned())
+        } else {
+            read_file(&path)
+        };
+        match read {
+            Ok(source) => {
+                files.insert(file, source);
+            }
+            Err(reason) => faults.push(MailFault::new(KEY, format!("{file}: {reason}"))),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("cannot be read: {error}"))?
+        .len();
+    if size > MAX_FILE_BYTES {
+        return Err(format!("is larger than {MAX_FILE_BYTES} bytes"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+}
+
+/// The files that a template names in `extends`, `include`, `import` and `from`, with their lines.
+pub(super) fn references(source: &str) -> Vec<(usize, &str)> {
+    let tags = source.match_indices("{%").filter_map(|(start, _)| {
+        let tag = &source[start + 2..];
+        let tag = tag[..tag.find("%}")?].trim_start_matches(['-', '+']).trim();
+        let (word, rest) = tag.split_once(char::is_whitespace)?;
+        let quote = rest
+            .trim_start()
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '"' | '\''))?;
+        let rest = &rest.trim_start()[1..];
+        let name = &rest[..rest.find(quote)?];
+        // `include … ignore missing` says itself that the file may be missing.
+        let names_a_file =
+            matches!(word, "extends" | "include" | "import" | "from") && !tag.contains("ignore missing");
+        names_a_file.then(|| (source[..start].matches('\n').count() + 1, name))
+    });
+    tags.collect()
+}

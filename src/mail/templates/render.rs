@@ -1,0 +1,203 @@
+//! Turns a template and data into a subject and bodies.
+
+use std::collections::BTreeMap;
+
+use minijinja::{Environment, ErrorKind, Value};
+use serde_json::Value as Json;
+
+use super::data::{StandIns, context};
+use super::file_name::{Part, fallbacks};
+
+/// By name, then by locale in lower case (`""` for all): the files of the parts, in the order of [`Part::ALL`].
+pub(super) type Index = BTreeMap<String, BTreeMap<String, [Option<String>; 3]>>;
+
+/// Every template that mails can be written from.
+pub struct Templates {
+    env: Environment<'static>,
+    index: Index,
+    /// The sources, to see which variables they use.
+    pub(super) files: BTreeMap<String, String>,
+    app_name: String,
+}
+
+/// What a template says with certain data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// The body as plain text.
+    pub text: Option<String>,
+    /// The body as HTML.
+    pub html: Option<String>,
+}
+
+/// Why a template could not be rendered. Never contains a value.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RenderError {
+    /// There is no such template.
+    #[error("there is no such template")]
+    Unknown,
+    /// The data does not fit the template.
+    #[error("{file}:{line}: {kind}")]
+    Failed {
+        /// The file.
+        file: String,
+        /// The line in it.
+        line: usize,
+        /// What is wrong.
+        kind: ErrorKind,
+    },
+}
+
+impl Templates {
+    pub(super) fn new(
+        env: Environment<'static>,
+        index: Index,
+        files: BTreeMap<String, String>,
+        app_name: &str,
+    ) -> Self {
+        Self {
+            env,
+            index,
+            files,
+            app_name: app_name.to_owned(),
+        }
+    }
+
+    /// The names of all templates, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        self.index.keys().map(String::as_str).collect()
+    }
+
+    /// The locales that a template has files of its own for, in lower case, sorted.
+    pub fn locales(&self, name: &str) -> Vec<&str> {
+        let locales = self.index.get(name).into_iter().flat_map(BTreeMap::keys);
+        locales
+            .map(String::as_str)
+            .filter(|locale| !locale.is_empty())
+            .collect()
+    }
+
+    /// Renders a template.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template, or a variable is missing; see [`Self::check`] for all of them.
+    pub fn render(&self, name: &str, locale: Option<&str>, data: &Json) -> Result<Rendered, RenderError> {
+        self.render_with(name, locale, data, &StandIns::new(), &|_| Value::UNDEFINED)
+    }
+
+    pub(super) fn render_with(
+        &self,
+        name: &str,
+        locale: Option<&str>,
+        data: &Json,
+        stand_ins: &StandIns,
+        make: &dyn Fn(&str) -> Value,
+    ) -> Result<Rendered, RenderError> {
+        let files = self.parts(name, locale).ok_or(RenderError::Unknown)?;
+        let mut variables = context(data, stand_ins, make);
+        variables.insert("app_name".to_owned(), Value::from(self.app_name.as_str()));
+        let mut parts = [const { None }; 3];
+        for (slot, file) in parts.iter_mut().zip(files) {
+            let Some((file, lang)) = file else { continue };
+            variables.insert("lang".to_owned(), Value::from(lang));
+            *slot = Some(self.render_file(file, &variables)?);
+        }
+        let [subject, text, html] = parts;
+        Ok(Rendered {
+            subject: subject.unwrap_or_default().trim().to_owned(),
+            text: text.map(|text| tidy(&text)),
+            html,
+        })
+    }
+
+    fn render_file(&self, file: &str, variables: &BTreeMap<String, Value>) -> Result<String, RenderError> {
+        let rendered = self
+            .env
+            .get_template(file)
+            .and_then(|template| template.render(variables));
+        rendered.map_err(|error| RenderError::Failed {
+            file: error.name().unwrap_or(file).to_owned(),
+            line: error.line().unwrap_or(0),
+            kind: innermost(&error),
+        })
+    }
+
+    /// The file and the language of each part, the closest that there is.
+    pub(super) fn parts<'a>(
+        &'a self,
+        name: &str,
+        locale: Option<&str>,
+    ) -> Option<[Option<(&'a str, &'a str)>; 3]> {
+        let locales = self.index.get(name)?;
+        let mut wanted = locale.map(fallbacks).unwrap_or_default();
+        wanted.push(String::new());
+        Some(Part::ALL.map(|part| {
+            wanted.iter().find_map(|locale| {
+                let (locale, parts) = locales.get_key_value(locale)?;
+                let file = parts[part as usize].as_deref()?;
+                Some((file, if locale.is_empty() { "en" } else { locale }))
+            })
+        }))
+    }
+
+    /// The variables that a file looks up, those of the files included that it names; `app_name` and the like are not among them.
+    pub(super) fn variables(&self, file: &str) -> Vec<String> {
+        let mut seen = vec![file];
+        let mut next = 0;
+        while let Some(source) = seen.get(next).and_then(|file| self.files.get(*file)) {
+            for (_, other) in super::load::references(source) {
+                if self.files.contains_key(other) && !seen.contains(&other) {
+                    seen.push(other);
+                }
+            }
+            next += 1;
+        }
+        let templates = seen
+            .into_iter()
+            .filter_map(|file| self.env.get_template(file).ok());
+        let mut names: Vec<String> = templates
+            .flat_map(|template| template.undeclared_variables(true))
+            .collect();
+        let globals: Vec<&str> = self
+            .env
+            .globals()
+            .map(|(name, _)| name)
+            .chain(["app_name", "lang"])
+            .collect();
+        names.retain(|name| !globals.contains(&name.split('.').next().unwrap_or_default()));
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// What really went wrong: an error in a block or an include is wrapped in another.
+fn innermost(error: &minijinja::Error) -> ErrorKind {
+    let mut kind = error.kind();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<minijinja::Error>() {
+            kind = error.kind();
+        }
+        source = error.source();
+    }
+    kind
+}
+
+/// A text body without the gaps that tags leave: never more than one empty line, none at the ends.
+fn tidy(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len());
+    let mut empty = 0;
+    for line in text.trim().lines() {
+        empty = if line.trim().is_empty() { empty + 1 } else { 0 };
+        match empty {
+            0 => tidy.push_str(line),
+            1 => {}
+            _ => continue,
+        }
+        tidy.push('\n');
+    }
+    tidy
+}

@@ -1,0 +1,375 @@
+//! The composition root: from a configuration to a server that runs, and to its end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::KeepAlive;
+use actix_web::web::ServiceConfig;
+use actix_web::{App, HttpServer};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{Config, MailTransport};
+use crate::handler::{Handler, Payload, Registry, RegistryError};
+use crate::http::{self, Api};
+use crate::jobs::{Jobs, Limits, QueueSettings};
+use crate::kinds::{EmailHandler, NoopHandler};
+use crate::mail::{self, Mailer};
+use crate::queue::{MemoryQueue, Queue};
+use crate::redact::Redactor;
+use crate::shutdown::{self, DrainReport, Patience, Phase};
+use crate::spill::{SpillError, SpillFile};
+use crate::store::{MemoryStore, Retention, Store};
+use crate::worker::{Pool, Stop};
+
+/// How long connections may take to end once everything else has.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The kinds that every server has.
+pub const BUILT_IN_KINDS: [&str; 2] = ["email", "noop"];
+
+/// A server without HTTP of its own: jobs, workers, spill file.
+pub struct Backroom {
+    api: Api,
+    pool: Pool,
+    stop: Stop,
+    spill: Option<SpillFile>,
+    patience: Patience,
+}
+
+/// Collects handlers for a [`Backroom`].
+pub struct Builder {
+    config: Config,
+    clock: Clock,
+    registry: Registry,
+    faults: Vec<String>,
+}
+
+/// A [`Backroom`] that listens.
+pub struct Server {
+    backroom: Backroom,
+    address: SocketAddr,
+    handle: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// Why a server did not start. Nothing was taken in, and a spill file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be followed; every reason is named.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+    /// The spill file cannot be used.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl Builder {
+    /// Adds a handler. What holds for its kind stands in the configuration under `kinds.<name>`.
+    #[must_use]
+    pub fn handler<H: Handler>(mut self, handler: H) -> Self {
+        let settings = self.config.kind_settings(<H::Input as Payload>::KIND);
+        self.note(|registry| registry.register(handler, settings));
+        self
+    }
+
+    /// Uses another clock: for tests that hold the time.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
+        if let Err(error) = register(&mut self.registry) {
+            self.faults.push(error.to_string());
+        }
+    }
+
+    /// Checks everything that a start would check, and changes nothing. Returns the mailer, whose templates can be
+    /// rendered.
+    ///
+    /// # Errors
+    ///
+    /// Every fault that is found.
+    pub fn check(self) -> Result<Mailer, StartError> {
+        let (mailer, _, _) = self.parts()?;
+        Ok(mailer)
+    }
+
+    fn parts(mut self) -> Result<(Mailer, Registry, Config), StartError> {
+        let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
+            Ok(mailer) => Some(mailer),
+            Err(faults) => {
+                self.faults.extend(
+                    faults
+                        .into_iter()
+                        .map(|fault| format!("{}: {}", fault.key, fault.reason)),
+                );
+                None
+            }
+        };
+        if let Some(mailer) = mailer.clone() {
+            self = self.handler(EmailHandler { mailer }).handler(NoopHandler);
+        }
+        match mailer {
+            Some(mailer) if self.faults.is_empty() => Ok((mailer, self.registry, self.config)),
+            _ => Err(StartError::Config(self.faults)),
+        }
+    }
+
+    /// Starts the workers, with what the last drain left, on the runtime that this is called on.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn start(self) -> Result<Backroom, StartError> {
+        let clock = self.clock.clone();
+        let (mailer, registry, config) = self.parts()?;
+        let spill = config
+            .shutdown
+            .spill_file
+            .as_deref()
+            .map(SpillFile::open)
+            .transpose()?;
+        let jobs = service(&config, clock.clone(), registry);
+        if let Some(spill) = &spill {
+            shutdown::take_up(&jobs, spill)
+                .await
+                .map_err(|error| match error.downcast::<SpillError>() {
+                    Ok(error) => StartError::Spill(error),
+                    Err(error) => StartError::Other(error),
+                })?;
+            // From here on the jobs are in memory, and nobody may run them a second time.
+            spill.clear()?;
+        }
+        let stop = Stop::default();
+        let phase = Phase::default();
+        let pool = Pool::start(jobs.clone(), stop.clone());
+        phase.ready();
+        let api = Api {
+            jobs,
+            phase,
+            closing: CancellationToken::new(),
+            mailer,
+            redactor: Redactor::new(&clock.secret()),
+            base_url: config.server.public_url.clone().unwrap_or_default(),
+            body_limit: config.server.body_limit,
+        };
+        let patience = Patience {
+            ready_delay: config.shutdown.ready_delay,
+            grace: config.shutdown.grace,
+        };
+        Ok(Backroom {
+            api,
+            pool,
+            stop,
+            spill,
+            patience,
+        })
+    }
+}
+
+impl Backroom {
+    /// Begins with a configuration and the built-in kinds.
+    pub fn builder(config: Config) -> Builder {
+        Builder {
+            config,
+            clock: Clock::system(),
+            registry: Registry::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The service: submit, ask, cancel.
+    pub fn jobs(&self) -> &Jobs {
+        &self.api.jobs
+    }
+
+    /// The HTTP API, for `App::configure`. It answers every path below its scope, so register your own services first.
+    pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+        http::routes(self.api.clone())
+    }
+
+    /// The pool that runs the jobs.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Where mail goes.
+    pub fn mailer(&self) -> &Mailer {
+        &self.api.mailer
+    }
+
+    /// Stops the work, and accounts for it: see [`shutdown::drain`]. HTTP goes on answering until [`Self::close`].
+    pub async fn drain(&self, hurry: &CancellationToken) -> DrainReport {
+        let Self {
+            api,
+            pool,
+            stop,
+            spill,
+            patience,
+        } = self;
+        shutdown::drain(
+            &api.jobs,
+            pool,
+            stop,
+            &api.phase,
+            *patience,
+            spill.as_ref(),
+            hurry,
+        )
+        .await
+    }
+
+    /// Answers who still waits for the end of a job with what is known, so that connections can be closed.
+    pub fn close(&self) {
+        self.api.closing.cancel();
+    }
+}
+
+impl Server {
+    /// Starts a [`Backroom`] and listens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn start(builder: Builder) -> Result<Self, StartError> {
+        let settings = builder.config.server.clone();
+        // First of all: what cannot listen must not take up the spill file.
+        let listen = |source| StartError::Listen {
+            address: settings.bind,
+            source,
+        };
+        let listener = TcpListener::bind(settings.bind).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let backroom = builder.start().await?;
+
+        let routes = backroom.routes();
+        let workers = match settings.http_workers {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            workers => workers,
+        };
+        let keep_alive = match settings.keep_alive {
+            Duration::ZERO => KeepAlive::Disabled,
+            keep_alive => KeepAlive::Timeout(keep_alive),
+        };
+        let server = HttpServer::new(move || App::new().configure(routes.clone()))
+            .workers(workers)
+            .keep_alive(keep_alive)
+            .client_request_timeout(settings.header_timeout)
+            .shutdown_timeout(CLOSING.as_secs())
+            .disable_signals()
+            .listen(listener)
+            .map_err(listen)?
+            .run();
+        let handle = server.handle();
+        let serving = tokio::spawn(server);
+        if let Some(file) = &settings.address_file {
+            shutdown::write_address(file, address)
+                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", file.display()))?;
+        }
+        Ok(Self {
+            backroom,
+            address,
+            handle,
+            serving,
+        })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it serves.
+    pub fn backroom(&self) -> &Backroom {
+        &self.backroom
+    }
+
+    /// Stops: drains, closes the connections, and accounts for every job.
+    pub async fn stop(self, hurry: &CancellationToken) -> DrainReport {
+        let report = self.backroom.drain(hurry).await;
+        self.backroom.close();
+        let closing = async {
+            self.handle.stop(true).await;
+            self.serving.await
+        };
+        if tokio::time::timeout(CLOSING + Duration::from_secs(1), closing)
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections did not end in time and were cut");
+        }
+        report
+    }
+}
+
+/// The service over memory backends.
+fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs {
+    let retention = Retention {
+        completed: config.retention.completed,
+        dead_lettered: config.retention.dead_lettered,
+        max_finished: config.retention.max_finished,
+    };
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(config.queues.keys().cloned(), retention));
+    let queues = config.queues.iter().map(|(name, queue)| {
+        let settings = QueueSettings {
+            capacity: queue.capacity,
+            concurrency: queue.concurrency,
+            enqueue_wait: queue.enqueue_wait,
+        };
+        (
+            name.clone(),
+            Arc::new(MemoryQueue::new(queue.capacity)) as Arc<dyn Queue>,
+            settings,
+        )
+    });
+    let limits = Limits {
+        payload: config.limits.payload,
+        result: config.limits.result,
+        batch: config.limits.batch,
+    };
+    Jobs::new(clock, Arc::new(registry), store, queues, limits)
+}
+
+fn mail_settings(config: &Config) -> mail::Settings {
+    let mail = &config.mail;
+    let transport = match (mail.transport, &mail.smtp_url) {
+        (MailTransport::Smtp, Some(url)) => mail::TransportSettings::Smtp(mail::SmtpSettings {
+            url: url.clone(),
+            password: mail.smtp_password.clone(),
+            timeout: mail.smtp_timeout,
+            pool_size: mail.smtp_pool,
+            ca_file: mail.smtp_ca_file.clone(),
+        }),
+        (MailTransport::File, _) => mail::TransportSettings::File {
+            folder: mail.folder.clone(),
+        },
+        // Without a URL there is no SMTP; the configuration has refused that before.
+        (MailTransport::Capture | MailTransport::Smtp, _) => mail::TransportSettings::Capture {
+            max_messages: mail.capture_messages,
+            max_bytes: mail.capture_bytes,
+        },
+    };
+    mail::Settings {
+        from: mail.from.to_string(),
+        app_name: mail.app_name.clone(),
+        templates: mail.templates.clone(),
+        transport,
+    }
+}

@@ -1,0 +1,41 @@
+//! Where log lines go, and what is in them.
+//!
+//! Lines go to the standard error. A healthy job writes none. Never in them: payloads, results, addresses, secrets, and
+//! the messages of handlers' errors, which can quote any of these; those are in the job, where they are guarded.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Sends log lines to the standard error from now on, and panics too.
+///
+/// # Errors
+///
+/// When the level is none, or there is a subscriber already.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
+    }
+    .map_err(|error| anyhow::anyhow!(error))?;
+    std::panic::set_hook(Box::new(|panic| {
+        // Without the message: a handler's can quote its payload. It is in the job.
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "panicked");
+    }));
+    Ok(())
+}
