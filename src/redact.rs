@@ -91,9 +91,9 @@ fn normal(name: &str) -> String {
         }
         previous_lower = c.is_lowercase() || c.is_ascii_digit();
         if c.is_alphanumeric() {
-            normal.extend(c.to_lowercase())
+            normal.extend(c.to_lowercase());
         } else {
-            normal.push('_')
+            normal.push('_');
         }
     }
     normal

@@ -238,29 +238,29 @@ struct Narrator {
 impl Narrator {
     fn title(self, text: &str) {
         if self.color {
-            self.line(&format!("\n\x1b[1m{text}\x1b[0m"))
+            print(&format!("\n\x1b[1m{text}\x1b[0m"));
         } else {
-            self.line(&format!("\n{text}"))
+            print(&format!("\n{text}"));
         }
     }
 
     fn text(self, text: &str) {
-        self.line(&format!("  {text}"));
+        print(&format!("  {text}"));
     }
 
     fn quote(self, text: &str) {
         for line in text.trim_end().lines() {
-            let line = format!("    | {line}");
+            let quoted = format!("    | {line}");
             if self.color {
-                self.line(&format!("\x1b[2m{line}\x1b[0m"))
+                print(&format!("\x1b[2m{quoted}\x1b[0m"));
             } else {
-                self.line(&line)
+                print(&quoted);
             }
         }
     }
+}
 
-    fn line(self, text: &str) {
-        // A reader that has gone away is no reason to fail.
-        let _ = writeln!(std::io::stdout(), "{text}");
-    }
+fn print(text: &str) {
+    // A reader that has gone away is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

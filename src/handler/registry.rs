@@ -157,7 +157,10 @@ fn decode<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Fault> {
             for segment in error.path() {
                 use serde_path_to_error::Segment;
                 match segment {
-                    Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+                    Segment::Seq { index } => {
+                        pointer.push('/');
+                        pointer.push_str(&index.to_string());
+                    }
                     Segment::Map { key } | Segment::Enum { variant: key } => {
                         pointer.push('/');
                         pointer.push_str(&Fault::escape(key));

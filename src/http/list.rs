@@ -90,7 +90,7 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
             "kind" => faults.take(name, value.parse(), |kind| filter.kinds.push(kind)),
             "tag" => faults.take(name, value.parse(), |tag| filter.tags.push(tag)),
             "q" if value.chars().count() > LONGEST_TEXT => {
-                faults.invalid(name, "must be at most 200 characters")
+                faults.invalid(name, "must be at most 200 characters");
             }
             "q" => filter.text = (!value.is_empty()).then(|| value.clone()),
             "created_after" => match Timestamp::parse(value) {

@@ -26,22 +26,19 @@ fn answer(request: &HttpRequest, name: &str, checks: &[(&str, bool)]) -> HttpRes
         .query_string()
         .split('&')
         .any(|pair| pair == "verbose" || pair.starts_with("verbose="));
-    let mut body = String::new();
-    if verbose {
-        for (check, ok) in checks {
-            body.push_str(&format!(
-                "[{}]{check} {}\n",
-                if *ok { '+' } else { '-' },
-                if *ok { "ok" } else { "failed" }
-            ));
-        }
-        body.push_str(&format!(
-            "{name} check {}\n",
-            if ok { "passed" } else { "failed" }
-        ));
+    let body = if verbose {
+        let line = |(check, ok): &(&str, bool)| {
+            if *ok {
+                format!("[+]{check} ok\n")
+            } else {
+                format!("[-]{check} failed\n")
+            }
+        };
+        let lines: String = checks.iter().map(line).collect();
+        format!("{lines}{name} check {}\n", if ok { "passed" } else { "failed" })
     } else {
-        body.push_str(if ok { "ok\n" } else { "not ready\n" });
-    }
+        if ok { "ok\n" } else { "not ready\n" }.to_owned()
+    };
     let status = if ok {
         StatusCode::OK
     } else {

@@ -334,7 +334,7 @@ impl Reader {
             let pointer = format!("/tags/{n}");
             match text {
                 Some(text) => {
-                    tags.extend(self.parse(&pointer, text, |text| Tag::new(text).map_err(|e| e.to_string())))
+                    tags.extend(self.parse(&pointer, text, |text| Tag::new(text).map_err(|e| e.to_string())));
                 }
                 None => self.faults.push(Fault::new(pointer, "must be a string")),
             }

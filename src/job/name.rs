@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// Identifies a job: a UUIDv7 (RFC 9562 §5.7), so ids sort by the time of acceptance.
+/// Identifies a job: a `UUIDv7` (RFC 9562 §5.7), so ids sort by the time of acceptance.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(Uuid);

@@ -312,7 +312,7 @@ mod tests {
             payload: RawValue::from_string("{}".into()).unwrap(),
             created_at: at(0),
             max_attempts,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             tags: Box::default(),
             log: JobLog::default(),
         };
@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn the_log_keeps_its_last_hundred_lines() {
         let log = JobLog::default();
-        for n in 0..LOG_LINES_KEPT + 1 {
+        for n in 0..=LOG_LINES_KEPT {
             log.push(LogLine::new(at(0), 1, LogLevel::Info, &n.to_string()));
         }
         let lines = log.lines();

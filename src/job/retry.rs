@@ -105,11 +105,11 @@ mod tests {
     fn delays_are_a_list_with_a_fifth_of_play() {
         let policy = RetryPolicy {
             max_attempts: 10,
-            backoff: Backoff::Delays(vec![Duration::from_secs(5), Duration::from_secs(300)]),
+            backoff: Backoff::Delays(vec![Duration::from_secs(5), Duration::from_mins(5)]),
         };
         assert_eq!(policy.delay(1, 0.5, None), Duration::from_secs(5));
-        assert_eq!(policy.delay(2, 0.0, None), Duration::from_secs(240));
-        assert_eq!(policy.delay(9, 1.0, None), Duration::from_secs(360));
+        assert_eq!(policy.delay(2, 0.0, None), Duration::from_mins(4));
+        assert_eq!(policy.delay(9, 1.0, None), Duration::from_mins(6));
     }
 
     #[test]

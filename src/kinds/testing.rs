@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::handler::{Context, Reporter};
-use crate::job::{Job, JobId, JobState, KindName, LogLevel, Progress, QueueName, Spec, Timestamp};
+use crate::job::{Job, JobId, JobLog, JobState, KindName, LogLevel, Progress, QueueName, Spec, Timestamp};
 
 /// Keeps what attempts say.
 #[derive(Default)]
@@ -39,8 +39,16 @@ pub(super) fn context(kind: &str, attempt: u32) -> (Context, CancellationToken, 
         max_attempts: 5,
         timeout: std::time::Duration::from_mins(1),
         tags: Box::default(),
+        log: JobLog::default(),
     };
-    let mut job = Job::new(spec, JobState::Pending { turn: Some(1) }, None);
+    let mut job = Job::new(
+        spec,
+        JobState::Pending {
+            turn: Some(1),
+            since: Timestamp::from_millis(0),
+        },
+        None,
+    );
     job.attempt = attempt;
     let (token, heard) = (CancellationToken::new(), Arc::new(Heard::default()));
     (

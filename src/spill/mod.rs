@@ -180,7 +180,7 @@ impl SpillFile {
                         error.column()
                     )
                 })
-                .and_then(|line| line.into_job());
+                .and_then(Line::into_job);
             let reason = match read {
                 Ok(job) if seen.insert(job.id()) => {
                     found.jobs.push(job);

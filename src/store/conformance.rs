@@ -58,7 +58,7 @@ fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         payload: RawValue::from_string("{}".to_owned()).expect("valid JSON"),
         created_at,
         max_attempts: 2,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         tags: tags
             .iter()
             .map(|tag| Tag::new(tag).expect("a valid tag"))
