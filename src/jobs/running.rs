@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{JobId, Timestamp};
+use crate::job::{Job, JobId, JobState, Timestamp};
 
 /// Beyond this, an attempt that should have ended counts as stuck. Only one that blocks its thread gets so far: every
 /// other one is dropped in time by the task that runs it.
@@ -52,6 +53,21 @@ impl Leash {
         self.canceled.cancel();
     }
 
+    /// Tells the attempt to stop if somebody asked for it before it was noted.
+    pub(crate) fn cancel_if_requested(&self, job: Option<&Job>, now: Timestamp) {
+        if job.is_some_and(|job| {
+            matches!(
+                job.state,
+                JobState::Processing {
+                    cancel_requested: true,
+                    ..
+                }
+            )
+        }) {
+            self.cancel(now);
+        }
+    }
+
     /// Which run it is.
     pub(crate) fn run(&self) -> u32 {
         self.run.load(Ordering::Relaxed)
@@ -64,13 +80,16 @@ impl Leash {
 }
 
 impl Running {
-    /// Notes an attempt before it begins, so that a cancel that sees it begun finds it here.
+    /// Notes an attempt before it begins, so that a cancel that sees it begun finds it here. The flag says whether it
+    /// was noted: it is not while another attempt of the same job is under way, as happens when an id waited in its
+    /// queue twice (canceled and retried). Such an attempt will most likely find that it has nothing to do; if it does
+    /// begin, it is noted by [`Self::note`].
     pub(crate) fn begin(
         &self,
         id: JobId,
         canceled: CancellationToken,
         permit: Box<dyn Any + Send>,
-    ) -> Arc<Leash> {
+    ) -> (Arc<Leash>, bool) {
         let leash = Arc::new(Leash {
             canceled,
             run: AtomicU32::new(0),
@@ -78,8 +97,19 @@ impl Running {
             cancel_grace: Mutex::new(Duration::ZERO),
             permit: Mutex::new(Some(permit)),
         });
-        self.0.insert(id, Arc::clone(&leash));
-        leash
+        let noted = match self.0.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Arc::clone(&leash));
+                true
+            }
+            Entry::Occupied(_) => false,
+        };
+        (leash, noted)
+    }
+
+    /// Notes an attempt that has begun, in the place of whatever was noted for its job.
+    pub(crate) fn note(&self, id: JobId, leash: &Arc<Leash>) {
+        self.0.insert(id, Arc::clone(leash));
     }
 
     /// Forgets an attempt, if it is still the one that is noted under this id.

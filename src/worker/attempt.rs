@@ -27,12 +27,17 @@ type Returned = std::thread::Result<Result<Outcome, Failure>>;
 /// Runs the job of a delivery once. The permit is held until the job is settled.
 pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery: Delivery) {
     let id = delivery.id();
-    let leash = desk
-        .jobs
+    let jobs = &desk.jobs;
+    let (leash, noted) = jobs
         .running()
         .begin(id, desk.stop.hard.child_token(), Box::new(permit));
-    match desk.jobs.start(id).await {
+    let started = jobs.start(id).await;
+    match started {
         Ok(Started::Run(job)) => {
+            if !noted {
+                jobs.running().note(id, &leash);
+                leash.cancel_if_requested(jobs.get(id).await.ok().flatten().as_deref(), jobs.clock().now());
+            }
             // A second net: a panic of our own here must not leave the job behind as running.
             let ending = match AssertUnwindSafe(attempt(&desk, &job, &leash))
                 .catch_unwind()
@@ -41,6 +46,8 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
                 Ok(ending) => ending,
                 Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
             };
+            // Before it is settled: the next attempt of this job cannot begin earlier, and must not be taken for it.
+            jobs.running().end(id, &leash);
             settle(&desk, &job, ending).await;
             delivery.ack();
         }
@@ -48,7 +55,7 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
         // Given back to the queue by the drop of the delivery.
         Err(error) => tracing::error!(job = %id, error = chain(&error), "job could not be started"),
     }
-    desk.jobs.running().end(id, &leash);
+    jobs.running().end(id, &leash);
     leash.let_go();
 }
 

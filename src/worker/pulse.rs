@@ -36,6 +36,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
 /// An attempt that blocks its thread is settled from here, and its place given to another.
 async fn let_go_of_stuck(desk: &Desk) {
     for (id, leash) in desk.jobs.running().stuck(desk.jobs.clock().now()) {
+        desk.jobs.running().end(id, &leash);
         let job = desk.jobs.get(id).await.ok().flatten();
         match job {
             Some(job) if matches!(job.state, JobState::Processing { run, .. } if run == leash.run()) => {
@@ -44,6 +45,5 @@ async fn let_go_of_stuck(desk: &Desk) {
             // It ended just now, or its row is gone; its place must not be.
             _ => leash.let_go(),
         }
-        desk.jobs.running().end(id, &leash);
     }
 }
