@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::Ended;
 use crate::config::Config;
-use crate::event::{Event, EventKind};
+use crate::event::{EventKind, Watcher};
 use crate::job::{Backoff, Jitter};
 use crate::server::{Backroom, Server};
 use crate::shutdown::DrainReport;
@@ -218,7 +217,7 @@ impl Demo {
 }
 
 /// Tells every change of state as it happens, until so many jobs have come to their end.
-async fn watch(mut events: Receiver<Event>, mut jobs: usize, say: Narrator) -> anyhow::Result<()> {
+async fn watch(mut events: Watcher, mut jobs: usize, say: Narrator) -> anyhow::Result<()> {
     while jobs > 0 {
         let event = tokio::time::timeout(PATIENCE, events.recv())
             .await
