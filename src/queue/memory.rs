@@ -217,6 +217,15 @@ impl Consumer for MemoryConsumer {
         }
         .boxed()
     }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        if let Some(delivery) = self.returned() {
+            return Some(delivery);
+        }
+        let id = self.receiver.as_mut()?.try_recv().ok()?;
+        self.shared.gone.fetch_add(1, Ordering::Relaxed);
+        Some(self.deliver(id))
+    }
 }
 
 struct MemoryReceipt(Arc<Shared>);

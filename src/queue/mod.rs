@@ -58,6 +58,12 @@ pub trait Consumer: Send {
     ///
     /// Safe: an id that was received is never lost in a wait that is dropped.
     fn next(&mut self) -> BoxFuture<'_, Option<Delivery>>;
+
+    /// The next id, if there is one at this very moment. Unlike a [`Self::next`] that is polled and dropped, it leaves
+    /// nothing behind that would be woken. Default: a backend that cannot tell says that there is none.
+    fn try_next(&mut self) -> Option<Delivery> {
+        None
+    }
 }
 
 /// The queue takes no more.
