@@ -207,6 +207,11 @@ impl Job {
         Some(self.expires_at.map_or(due, |expiry| expiry.min(due)))
     }
 
+    /// Whether this run of it is under way.
+    pub fn is_in_run(&self, asked: u32) -> bool {
+        matches!(self.state, JobState::Processing { run, .. } if run == asked)
+    }
+
     /// Whether it is no longer worth running.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expiry| expiry <= now)
