@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, MailTransport};
+use crate::config::{self, Config, MailTransport};
 use crate::handler::{Handler, Payload, Registry, RegistryError};
 use crate::http::{self, Api};
 use crate::jobs::{Jobs, Limits, QueueSettings};
@@ -53,7 +53,7 @@ pub struct Server {
     backroom: Backroom,
     address: SocketAddr,
     handle: ServerHandle,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: Serving,
 }
 
 /// Why a server did not start. Nothing was taken in, and a spill file is as it was.
@@ -259,36 +259,21 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
         let backroom = builder.start().await?;
 
-        let routes = backroom.routes();
-        let workers = match settings.http_workers {
-            0 => std::thread::available_parallelism().map_or(2, usize::from),
-            workers => workers,
-        };
-        let keep_alive = match settings.keep_alive {
-            Duration::ZERO => KeepAlive::Disabled,
-            keep_alive => KeepAlive::Timeout(keep_alive),
-        };
-        let server = HttpServer::new(move || App::new().configure(routes.clone()))
-            .workers(workers)
-            .keep_alive(keep_alive)
-            .client_request_timeout(settings.header_timeout)
-            .shutdown_timeout(CLOSING.as_secs())
-            .disable_signals()
-            .listen(listener)
-            .map_err(listen)?
-            .run();
-        let handle = server.handle();
-        let serving = tokio::spawn(server);
-        if let Some(file) = &settings.address_file {
-            shutdown::write_address(file, address)
-                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", file.display()))?;
+        match serve(&backroom, listener, address, &settings) {
+            Ok((handle, serving)) => Ok(Self {
+                backroom,
+                address,
+                handle,
+                serving,
+            }),
+            Err(error) => {
+                // What was taken up goes back to where it was.
+                let hurry = CancellationToken::new();
+                hurry.cancel();
+                backroom.drain(&hurry).await.log();
+                Err(error)
+            }
         }
-        Ok(Self {
-            backroom,
-            address,
-            handle,
-            serving,
-        })
     }
 
     /// The address that it listens on.
@@ -317,6 +302,42 @@ impl Server {
         }
         report
     }
+}
+
+type Serving = JoinHandle<std::io::Result<()>>;
+
+/// Starts the HTTP threads.
+fn serve(
+    backroom: &Backroom,
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: &config::Server,
+) -> Result<(ServerHandle, Serving), StartError> {
+    let routes = backroom.routes();
+    let workers = match settings.http_workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        workers => workers,
+    };
+    let keep_alive = match settings.keep_alive {
+        Duration::ZERO => KeepAlive::Disabled,
+        keep_alive => KeepAlive::Timeout(keep_alive),
+    };
+    let server = HttpServer::new(move || App::new().configure(routes.clone()))
+        .workers(workers)
+        .keep_alive(keep_alive)
+        .client_request_timeout(settings.header_timeout)
+        .shutdown_timeout(CLOSING.as_secs())
+        .disable_signals()
+        .listen(listener)
+        .map_err(|source| StartError::Listen { address, source })?;
+    if let Some(file) = &settings.address_file {
+        shutdown::write_address(file, address).map_err(|error| {
+            anyhow::anyhow!("server.address_file: cannot write {}: {error}", file.display())
+        })?;
+    }
+    let server = server.run();
+    let handle = server.handle();
+    Ok((handle, tokio::spawn(server)))
 }
 
 /// The service over memory backends.

@@ -15,7 +15,8 @@ use crate::config::{Log, LogFormat};
 ///
 /// When the level is none, or there is a subscriber already.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level)?;
+    // The HTTP server tells every start of a thread; whoever wants that can name it in `log.level`.
+    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", log.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

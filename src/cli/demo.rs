@@ -10,10 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ended;
 use crate::config::Config;
-use crate::event::EventKind;
+use crate::event::{EventKind, Watcher};
 use crate::job::{Backoff, Jitter};
 use crate::server::{Backroom, Server};
 use crate::shutdown::DrainReport;
+
+/// The longest that any step may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a server on a free port, sends two mails and a job that fails twice, shows what happens, and drains.
 ///
@@ -36,69 +39,21 @@ async fn run() -> anyhow::Result<()> {
     say.text(&format!(
         "It listens on {base}, keeps jobs in memory, and captures mail instead of sending it."
     ));
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(30))
-        .build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let demo = Demo { base, client, say };
 
-    demo.say.title("1. An app submits jobs and goes on at once");
+    say.title("1. An app submits jobs and goes on at once");
     let events = server.backroom().jobs().events().watch();
-    let welcome = json!({"kind": "email", "payload": {
-        "to": "ada@example.com", "template": "welcome", "data": {"name": "Ada", "action_url": "https://app.example/start"}}});
-    let reset = json!({"kind": "email", "expires_in": "30m", "payload": {
-        "to": "grace@example.com", "template": "password_reset",
-        "data": {"name": "Grace", "reset_url": "https://app.example/reset?token=3f9c", "expires_in": "30 minutes"}}});
-    let flaky = json!({"kind": "noop", "payload": {
-        "sleep": "300ms", "steps": 3, "fail": "transient", "fail_times": 2}});
-    let mut ids = Vec::new();
-    for (what, request) in [
-        ("a welcome mail", welcome),
-        ("a password reset", reset),
-        ("a job that fails twice", flaky),
-    ] {
-        ids.push(demo.submit(what, &request).await?);
-    }
-
-    demo.say.title("2. Workers run them; what fails is tried again");
-    let watching = tokio::spawn(watch(events, demo.say));
-    for id in &ids {
-        let job = demo.get(&format!("/api/jobs/{id}"), Some("wait=20")).await?;
-        anyhow::ensure!(job["state"] == "completed", "job {id} ended as {}", job["state"]);
-    }
-    watching.abort();
-    let last = ids.last().context("three jobs were submitted")?;
-    let flaky = demo.get(&format!("/api/jobs/{last}"), None).await?;
-    for attempt in flaky["attempts"].as_array().into_iter().flatten() {
-        let error = attempt["error"]["message"].as_str().unwrap_or("no error");
-        demo.say.text(&format!(
-            "attempt {}: {} ({error})",
-            attempt["number"],
-            text(&attempt["outcome"])
-        ));
-    }
-
-    demo.say.title("3. The mails that would have gone out");
-    for mail in demo.get("/api/mail", None).await?["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let mail = demo
-            .get(&format!("/api/mail/{}", text(&mail["id"])), None)
-            .await?;
-        demo.say.text(&format!(
-            "To: {}   Subject: {}",
-            text(&mail["to"][0]),
-            text(&mail["subject"])
-        ));
-        demo.say.quote(text(&mail["text"]));
-    }
-
-    demo.say
-        .title("4. On SIGTERM it drains and accounts for every job");
-    let later = json!({"kind": "noop", "delay": "1h", "payload": {}});
-    let id = demo.submit("a job for in an hour", &later).await?;
+    let ids = demo.submit_some().await?;
+    say.title("2. Workers run them; what fails is tried again");
+    watch(events, ids.len(), say).await?;
+    demo.see_them_end(&ids).await?;
+    say.title("3. The mails that would have gone out");
+    demo.show_mails().await?;
+    say.title("4. On SIGTERM it drains and accounts for every job");
+    let later = demo
+        .submit("a job for in an hour", &json!({"kind": "noop", "delay": "1h"}))
+        .await?;
     let report = server.stop(&CancellationToken::new()).await;
     let (lost, took) = (report.lost.len(), report.duration.as_millis());
     let DrainReport {
@@ -107,34 +62,25 @@ async fn run() -> anyhow::Result<()> {
         spilled,
         ..
     } = report;
-    demo.say.text(&format!(
+    say.text(&format!(
         "finished {finished}, interrupted {interrupted}, spilled {spilled}, lost {lost} ({took} ms)"
     ));
     anyhow::ensure!(
         (spilled, lost) == (1, 0),
         "the job for later should be in the spill file"
     );
-
-    demo.say.title("5. The next start takes up what was spilled");
+    say.title("5. The next start takes up what was spilled");
     let server = Server::start(Backroom::builder(config)).await?;
     let demo = Demo {
         base: format!("http://{}", server.address()),
         ..demo
     };
-    let job = demo.get(&format!("/api/jobs/{id}"), None).await?;
-    demo.say.text(&format!("GET /api/jobs/{id}"));
-    demo.say.quote(&format!(
-        "{}, due at {}",
-        text(&job["state"]),
-        text(&job["run_at"])
-    ));
-    anyhow::ensure!(job["state"] == "scheduled", "job {id} was not taken up");
+    demo.find_again(&later).await?;
     server.stop(&CancellationToken::new()).await;
-    demo.say.title("Next");
-    demo.say
-        .text("backroom serve                  a server on http://127.0.0.1:8080");
-    demo.say
-        .text("curl -i 127.0.0.1:8080/api/jobs -H 'content-type: application/json' -d '{\"kind\":\"noop\"}'");
+
+    say.title("Next");
+    say.text("backroom serve                  a server on http://127.0.0.1:8080");
+    say.text("curl -i 127.0.0.1:8080/api/jobs -H 'content-type: application/json' -d '{\"kind\":\"noop\"}'");
     Ok(())
 }
 
@@ -179,6 +125,67 @@ struct Demo {
 }
 
 impl Demo {
+    async fn submit_some(&self) -> anyhow::Result<Vec<String>> {
+        let welcome = json!({"kind": "email", "payload": {
+            "to": "ada@example.com", "template": "welcome",
+            "data": {"name": "Ada", "action_url": "https://app.example/start"}}});
+        let reset = json!({"kind": "email", "expires_in": "30m", "payload": {
+            "to": "grace@example.com", "template": "password_reset",
+            "data": {"name": "Grace", "reset_url": "https://app.example/reset?token=3f9c", "expires_in": "30 minutes"}}});
+        let flaky = json!({"kind": "noop", "payload": {
+            "sleep": "300ms", "steps": 3, "fail": "transient", "fail_times": 2}});
+        Ok(vec![
+            self.submit("a welcome mail", &welcome).await?,
+            self.submit("a password reset", &reset).await?,
+            self.submit("a job that fails twice", &flaky).await?,
+        ])
+    }
+
+    async fn see_them_end(&self, ids: &[String]) -> anyhow::Result<()> {
+        let mut job = Value::Null;
+        for id in ids {
+            job = self.get(&format!("/api/jobs/{id}"), Some("wait=20")).await?;
+            anyhow::ensure!(job["state"] == "completed", "job {id} ended as {}", job["state"]);
+        }
+        for attempt in job["attempts"].as_array().into_iter().flatten() {
+            let error = attempt["error"]["message"].as_str().unwrap_or("no error");
+            self.say.text(&format!(
+                "attempt {}: {} ({error})",
+                attempt["number"],
+                text(&attempt["outcome"])
+            ));
+        }
+        Ok(())
+    }
+
+    async fn show_mails(&self) -> anyhow::Result<()> {
+        let mails = self.get("/api/mail", None).await?;
+        for mail in mails["items"].as_array().into_iter().flatten() {
+            let mail = self
+                .get(&format!("/api/mail/{}", text(&mail["id"])), None)
+                .await?;
+            self.say.text(&format!(
+                "To: {}   Subject: {}",
+                text(&mail["to"][0]),
+                text(&mail["subject"])
+            ));
+            self.say.quote(text(&mail["text"]));
+        }
+        Ok(())
+    }
+
+    async fn find_again(&self, id: &str) -> anyhow::Result<()> {
+        let job = self.get(&format!("/api/jobs/{id}"), None).await?;
+        self.say.text(&format!("GET /api/jobs/{id}"));
+        self.say.quote(&format!(
+            "{}, due at {}",
+            text(&job["state"]),
+            text(&job["run_at"])
+        ));
+        anyhow::ensure!(job["state"] == "scheduled", "job {id} was not taken up");
+        Ok(())
+    }
+
     async fn submit(&self, what: &str, request: &Value) -> anyhow::Result<String> {
         self.say.text(&format!("POST /api/jobs   {what}"));
         let response = self
@@ -209,9 +216,12 @@ impl Demo {
     }
 }
 
-/// Tells every change of state as it happens.
-async fn watch(mut events: tokio::sync::broadcast::Receiver<crate::event::Event>, say: Narrator) {
-    while let Ok(event) = events.recv().await {
+/// Tells every change of state as it happens, until so many jobs have come to their end.
+async fn watch(mut events: Watcher, mut jobs: usize, say: Narrator) -> anyhow::Result<()> {
+    while jobs > 0 {
+        let event = tokio::time::timeout(PATIENCE, events.recv())
+            .await
+            .context("the jobs take too long")??;
         let job = &event.job;
         let id = job.id().to_string();
         let what = match event.kind {
@@ -223,7 +233,9 @@ async fn watch(mut events: tokio::sync::broadcast::Receiver<crate::event::Event>
             &id[id.len() - 6..],
             job.spec.kind
         ));
+        jobs -= usize::from(job.state.is_terminal());
     }
+    Ok(())
 }
 
 fn text(value: &Value) -> &str {
@@ -244,6 +256,7 @@ impl Narrator {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "one of three ways to say something")]
     fn text(self, text: &str) {
         print(&format!("  {text}"));
     }

@@ -264,7 +264,9 @@ impl JobLog {
     /// A log that begins with these lines.
     pub fn from_lines(lines: Vec<LogLine>) -> Self {
         let log = Self::default();
-        lines.into_iter().for_each(|line| log.push(line));
+        for line in lines {
+            log.push(line);
+        }
         log
     }
 

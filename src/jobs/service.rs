@@ -59,7 +59,7 @@ struct Gate {
     inside: TaskTracker,
 }
 
-/// Before this one the gate is open.
+/// Stages of the gate; before the first it is open.
 const DRAINING: u8 = 1;
 const SEALED: u8 = 2;
 

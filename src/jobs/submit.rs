@@ -200,10 +200,14 @@ impl Jobs {
                 faults.push(Fault::new(pointer, detail));
             }
         };
-        if let Some(queue) = &new.queue {
+        if let Some(queue) = new
+            .queue
+            .as_ref()
+            .filter(|queue| !self.0.lines.contains_key(*queue))
+        {
             let names = self.queue_names();
-            let detail = || unknown("queue", queue.as_str(), names.iter().map(|name| name.as_str()));
-            check(self.0.lines.contains_key(queue), "/queue", &detail());
+            let detail = unknown("queue", queue.as_str(), names.iter().map(|name| name.as_str()));
+            check(false, "/queue", &detail);
         }
         let attempts = new.max_attempts.unwrap_or(1);
         check(

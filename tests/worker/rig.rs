@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backroom::clock::Clock;
-use backroom::event::{Event, EventKind};
+use backroom::event::{EventKind, Watcher};
 use backroom::handler::{Context, Failure, Handler, KindSettings, Outcome, Payload, Registry};
 use backroom::job::{Backoff, Jitter, Job, JobId, NewJob, QueueName, RetryPolicy, StateName, Timestamp};
 use backroom::jobs::{Jobs, Limits, QueueSettings};
@@ -15,7 +15,6 @@ use backroom::worker::{Pool, Stop};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::broadcast::Receiver;
 
 /// When paused time begins.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -195,7 +194,7 @@ impl Rig {
 }
 
 /// Waits until jobs have entered this state so many times, whichever they are.
-pub(crate) async fn entered(watch: &mut Receiver<Event>, state: StateName, times: usize) {
+pub(crate) async fn entered(watch: &mut Watcher, state: StateName, times: usize) {
     for _ in 0..times {
         while watch.recv().await.unwrap().kind != EventKind::State(state) {}
     }
