@@ -39,7 +39,7 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
         Ok(Started::Leave) => delivery.ack(),
         // Given back to the queue by the drop of the delivery.
         Err(error) => {
-            tracing::error!(job = %delivery.id(), error = chain(&error), "job could not be started")
+            tracing::error!(job = %delivery.id(), error = chain(&error), "job could not be started");
         }
     }
 }

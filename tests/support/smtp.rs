@@ -43,6 +43,8 @@ pub(crate) enum Act {
     AgreeAndClose,
     /// Hangs up without an answer.
     Close,
+    /// Takes the mail, and hangs up without saying so.
+    TakeAndClose,
     /// Never answers.
     Hang,
     /// Agrees, but only when the client has gone on without waiting.
@@ -294,7 +296,9 @@ where
                 mail.message = read_message(&mut stream).await?;
                 let number = shared.received.borrow().len() + 1;
                 let taken = format!("250 2.0.0 queued as {number}");
-                if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::AgreeAndClose)) {
+                if peek(shared, "MESSAGE")
+                    .is_none_or(|act| matches!(act, Act::AgreeAndClose | Act::TakeAndClose))
+                {
                     shared.received.send_modify(|all| all.push(mail));
                 }
                 if !answer(&mut stream, shared, "MESSAGE", &taken).await? {
@@ -354,7 +358,7 @@ where
         None => (reply, true),
         Some(Act::Reply(other)) => (other, true),
         Some(Act::AgreeAndClose) => (reply, false),
-        Some(Act::Close) => return Ok(false),
+        Some(Act::Close | Act::TakeAndClose) => return Ok(false),
         Some(Act::Hang) => std::future::pending().await,
         Some(Act::Late) => {
             let gone = stream.fill_buf().await?.is_empty();

@@ -110,10 +110,7 @@ impl Setup {
             dead_lettered: Duration::from_hours(24),
             max_finished: 100_000,
         };
-        let names = self
-            .queues
-            .iter()
-            .map(|(name, ..)| QueueName::new(*name).unwrap());
+        let names = self.queues.iter().map(|(name, ..)| QueueName::new(name).unwrap());
         let store = Arc::new(MemoryStore::new(names, retention));
         let queues = self.queues.into_iter().map(|(name, queue, concurrency)| {
             let settings = QueueSettings {
