@@ -156,6 +156,23 @@ async fn a_spill_file_that_cannot_be_written_is_said_and_the_work_named() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_that_could_not_be_kept_is_lost_too() {
+    let place = Place::new(&["shutdown.spill_file=gone/spill.jsonl"]);
+    std::fs::create_dir(place.path("gone")).unwrap();
+    let process = place.start().await;
+    let id = process.accepted(&noop(&json!({"fail": "permanent"}))).await;
+    assert_eq!(process.end(&id).await["state"], "dead_lettered");
+    std::fs::remove_dir_all(place.path("gone")).unwrap();
+    let ended = process.stop().await;
+    assert_eq!(
+        (ended.code, ended.report().lost),
+        (Some(3), vec![id]),
+        "{}",
+        ended.text()
+    );
+}
+
+#[tokio::test]
 async fn open_connections_do_not_hold_up_the_end() {
     let place = Place::new(&[]);
     let process = place.start().await;
