@@ -13,6 +13,8 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     source: Source,
+    /// When the clock was made, on a scale that nobody can set.
+    began: tokio::time::Instant,
     /// Keeps ids of one millisecond in the order in which they were made (RFC 9562 §6.2).
     ids: Mutex<ContextV7>,
 }
@@ -22,7 +24,6 @@ enum Source {
     /// Follows tokio's clock from a chosen beginning: paused time stands still here too.
     Tokio {
         epoch: Timestamp,
-        began: tokio::time::Instant,
     },
 }
 
@@ -38,15 +39,13 @@ impl Clock {
     ///
     /// Outside a tokio runtime when time is paused.
     pub fn following_tokio(epoch: Timestamp) -> Self {
-        Self::with(Source::Tokio {
-            epoch,
-            began: tokio::time::Instant::now(),
-        })
+        Self::with(Source::Tokio { epoch })
     }
 
     fn with(source: Source) -> Self {
         Self(Arc::new(Inner {
             source,
+            began: tokio::time::Instant::now(),
             ids: Mutex::new(ContextV7::new()),
         }))
     }
@@ -63,8 +62,14 @@ impl Clock {
                 let since_epoch = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
-            Source::Tokio { epoch, began } => epoch.after(began.elapsed()),
+            Source::Tokio { epoch } => epoch.after(self.elapsed()),
         }
+    }
+
+    /// How long ago this clock was made. Unlike [`Self::now`] it never jumps when the machine's time is set, and stands
+    /// still while the machine sleeps, as timers do.
+    pub fn elapsed(&self) -> Duration {
+        self.0.began.elapsed()
     }
 
     /// A new id; ids sort in the order in which this clock made them.

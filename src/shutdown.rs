@@ -64,7 +64,7 @@ pub struct DrainReport {
     pub spilled: u64,
     /// Dead letters that are in the spill file too, so that they can still be looked at and sent round again.
     pub dead_letters_kept: u64,
-    /// Are gone.
+    /// Are gone: unfinished ones, and dead letters when there is a spill file that could not be written.
     pub lost: Vec<JobId>,
     /// How long it took.
     pub duration: Duration,
@@ -196,10 +196,11 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
         ),
         spilled: if written { count(unfinished.len()) } else { 0 },
         dead_letters_kept: if written { count(dead.len()) } else { 0 },
-        lost: if written {
-            Vec::new()
-        } else {
-            unfinished.iter().map(|job| job.id()).collect()
+        lost: match spill {
+            Some(_) if written => Vec::new(),
+            // Whoever named a file was promised that the dead letters are kept too.
+            Some(_) => left.iter().map(|job| job.id()).collect(),
+            None => unfinished.iter().map(|job| job.id()).collect(),
         },
         duration: now.since(began),
     }
@@ -234,6 +235,8 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
         }
     }
     let taken = fitting.len();
+    // The store forgets dead letters in the order in which it got them.
+    fitting.sort_by_key(|job| job.state.finished_at());
     jobs.store().insert(fitting).await?;
     spill.keep_rejected(&found.rejected)?;
     if taken > 0 {

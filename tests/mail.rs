@@ -1,5 +1,6 @@
 //! Mails over real SMTP conversations.
 
+#[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "support/smtp.rs"]
 mod smtp;
 

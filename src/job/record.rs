@@ -143,6 +143,13 @@ impl Job {
             attempt: self.attempt,
             max_attempts: self.spec.max_attempts,
         };
+        // By the expiry that holds now: a retry may have taken away the one that somebody saw.
+        if matches!(change, Change::Expire) && !self.is_expired(at) {
+            return Err(Refused {
+                state: self.state.name(),
+                change: change.name(),
+            });
+        }
         let next = transition(&self.state, tally, change.clone(), at)?;
         match change {
             Change::Start => {
@@ -205,6 +212,11 @@ impl Job {
             _ => return None,
         };
         Some(self.expires_at.map_or(due, |expiry| expiry.min(due)))
+    }
+
+    /// Whether this run of it is under way.
+    pub fn is_in_run(&self, asked: u32) -> bool {
+        matches!(self.state, JobState::Processing { run, .. } if run == asked)
     }
 
     /// Whether it is no longer worth running.
@@ -393,6 +405,17 @@ mod tests {
         run(&mut job, Ending::Completed(ResultSlot::Null), 70);
         assert_eq!(job.progress.percent, 100);
         assert_eq!(job.attempts.len(), 2);
+    }
+
+    /// Whoever saw that it had expired may come after a retry, which takes the expiry away.
+    #[test]
+    fn only_what_has_expired_expires() {
+        let mut job = job(1);
+        job.expires_at = Some(at(50));
+        assert!(job.apply(Change::Expire, at(49)).is_err());
+        job.apply(Change::Cancel, at(49)).unwrap();
+        job.apply(Change::Retry { turn: 4 }, at(60)).unwrap();
+        assert!(job.apply(Change::Expire, at(60)).is_err());
     }
 
     #[test]

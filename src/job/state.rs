@@ -149,6 +149,17 @@ impl JobState {
         self.name().is_terminal()
     }
 
+    /// Whether it runs and somebody has asked for it to stop.
+    pub const fn is_cancel_requested(&self) -> bool {
+        matches!(
+            self,
+            Self::Processing {
+                cancel_requested: true,
+                ..
+            }
+        )
+    }
+
     /// When the job ended, if it did.
     pub const fn finished_at(&self) -> Option<Timestamp> {
         match self {

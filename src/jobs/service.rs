@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -334,14 +334,17 @@ impl Jobs {
     }
 
     fn enter_before(&self, stage: u8) -> Option<TaskTrackerToken> {
-        // Enter first and look then: the drain closes first and waits then.
+        // Enter first and look then: the drain closes first and waits then. The fences keep it so on every machine,
+        // as the tracker itself counts without an order.
         let token = self.0.gate.inside.token();
+        fence(Ordering::SeqCst);
         (self.0.gate.stage.load(Ordering::SeqCst) < stage).then_some(token)
     }
 
     /// Refuses further jobs, waits for those who are just being accepted, and closes the queues.
     pub(crate) async fn close_intake(&self) {
         self.0.gate.stage.fetch_max(DRAINING, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         // Who waits for room is refused now and leaves at once.
         for line in self.0.lines.values() {
             line.queue.close();
@@ -353,6 +356,7 @@ impl Jobs {
     /// Refuses every change from outside, and waits for those that are just being made.
     pub(crate) async fn seal(&self) {
         self.0.gate.stage.fetch_max(SEALED, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.0.gate.inside.wait().await;
     }
 

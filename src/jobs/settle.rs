@@ -107,8 +107,12 @@ impl Jobs {
         self.change(id, Change::Expire).await
     }
 
-    /// A worker takes a job, unless it has been canceled or has expired meanwhile.
+    /// A worker takes a job, unless it has been canceled or has expired meanwhile, or all work was stopped.
     pub(crate) async fn start(&self, id: JobId) -> Result<Started, StoreError> {
+        // A task that was made before the drain can come to run after it: the job has been accounted for by then.
+        let Some(_inside) = self.enter_late() else {
+            return Ok(Started::Leave);
+        };
         let Some(job) = self.get(id).await? else {
             return Ok(Started::Leave);
         };
@@ -138,8 +142,12 @@ impl Jobs {
         let _ = self.change(id, Change::Progress { run, progress }).await;
     }
 
-    /// Adds a line to the log of a job.
-    pub(crate) fn log(&self, job: &Job, level: LogLevel, message: &str) {
+    /// Adds a line to the log of a job. A line of a run that is over is dropped.
+    pub(crate) async fn log(&self, job: &Job, level: LogLevel, message: &str) {
+        let known = self.get(job.id()).await.ok().flatten();
+        if !known.is_some_and(|known| known.is_in_run(job.runs)) {
+            return;
+        }
         job.spec
             .log
             .push(LogLine::new(self.0.clock.now(), job.attempt, level, message));
@@ -163,9 +171,9 @@ impl Jobs {
         if job.state.is_terminal() {
             return Ok(Canceled::Now(job));
         }
-        // Noted before it began, so that what has begun is found here.
+        // An attempt that is not noted yet looks at its job once it is.
         if let Some(leash) = self.0.running.get(id) {
-            leash.cancel(self.0.clock.now());
+            leash.cancel(self.0.clock.elapsed());
         }
         Ok(Canceled::Requested(job))
     }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,20 +120,26 @@ impl SpillFile {
             path: path.to_owned(),
             source,
         };
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(beside(path, "lock"))
-            .map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(SpillError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(io(source)),
+        loop {
+            let lock = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(beside(path, "lock"))
+                .map_err(io)?;
+            match lock.try_lock() {
+                Ok(()) if is_at(&lock, &beside(path, "lock")) => {
+                    return Ok(Self {
+                        path: path.to_owned(),
+                        _lock: lock,
+                    });
+                }
+                // The one before has just removed it: a lock on a file that nobody finds keeps nobody out.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(SpillError::InUse(path.to_owned())),
+                Err(TryLockError::Error(source)) => return Err(io(source)),
+            }
         }
     }
 
@@ -257,7 +263,11 @@ impl SpillFile {
         if jobs.is_empty() {
             return Ok(());
         }
-        self.write_file(jobs, now).map_err(|source| self.io(source))
+        self.write_file(jobs, now).map_err(|source| {
+            // Half a file is of use to nobody, and on a full disk in everybody's way.
+            let _ = fs::remove_file(beside(&self.path, "tmp"));
+            self.io(source)
+        })
     }
 
     fn write_file(&self, jobs: &[Arc<Job>], now: Timestamp) -> io::Result<()> {
@@ -399,6 +409,14 @@ impl Line {
             attempts: self.attempts,
             ..Job::new(spec, state, self.expires_at)
         })
+    }
+}
+
+/// Whether this is the file that stands under this name.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(seen)) => (ours.dev(), ours.ino()) == (seen.dev(), seen.ino()),
+        _ => false,
     }
 }
 

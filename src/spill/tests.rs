@@ -169,6 +169,43 @@ fn two_servers_do_not_share_a_file() {
     SpillFile::open(&path).unwrap();
 }
 
+/// Each one removes the lock file when it goes, while others are about to take it.
+#[test]
+fn never_two_hold_a_file_that_is_given_on_all_the_time() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spill.jsonl");
+    let (holding, took) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5_000 {
+                    let Ok(file) = SpillFile::open(&path) else {
+                        continue;
+                    };
+                    assert_eq!(holding.fetch_add(1, Ordering::SeqCst), 0, "somebody else has it");
+                    took.fetch_add(1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    holding.fetch_sub(1, Ordering::SeqCst);
+                    drop(file);
+                }
+            });
+        }
+    });
+    assert!(took.load(Ordering::SeqCst) > 100);
+}
+
+#[test]
+fn a_write_that_fails_leaves_nothing_behind() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    // A folder stands where the file should be.
+    fs::create_dir(file.path()).unwrap();
+    fs::write(file.path().join("x"), "").unwrap();
+    file.write(&arcs([job(1)]), at(10)).unwrap_err();
+    assert!(!beside(file.path(), "tmp").exists());
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_is_found_at_once() {
     let folder = TempDir::new().unwrap();

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,42 +21,52 @@ use crate::queue::Delivery;
 use crate::store::ApplyError;
 
 /// The longest that a handler can snooze.
-const LONGEST_SNOOZE: std::time::Duration = std::time::Duration::from_hours(366 * 24);
+const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
 
 type Returned = std::thread::Result<Result<Outcome, Failure>>;
 
 /// Runs the job of a delivery once. The permit is held until the job is settled.
 pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery: Delivery) {
-    let id = delivery.id();
-    let jobs = &desk.jobs;
-    let (leash, noted) = jobs
-        .running()
-        .begin(id, desk.stop.hard.child_token(), Box::new(permit));
-    let started = jobs.start(id).await;
-    match started {
+    // Made before everything was told to stop, and come to run after that: the delivery is given back.
+    if desk.stop.hard.is_cancelled() {
+        return;
+    }
+    match desk.jobs.start(delivery.id()).await {
         Ok(Started::Run(job)) => {
-            if !noted {
-                jobs.running().note(id, &leash);
-                leash.cancel_if_requested(jobs.get(id).await.ok().flatten().as_deref(), jobs.clock().now());
-            }
-            // A second net: a panic of our own here must not leave the job behind as running.
-            let ending = match AssertUnwindSafe(attempt(&desk, &job, &leash))
-                .catch_unwind()
-                .await
-            {
-                Ok(ending) => ending,
-                Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
-            };
-            // Before it is settled: the next attempt of this job cannot begin earlier, and must not be taken for it.
-            jobs.running().end(id, &leash);
-            settle(&desk, &job, ending).await;
+            run_job(&desk, &job, permit).await;
             delivery.ack();
         }
         Ok(Started::Leave) => delivery.ack(),
         // Given back to the queue by the drop of the delivery.
-        Err(error) => tracing::error!(job = %id, error = chain(&error), "job could not be started"),
+        Err(error) => {
+            tracing::error!(job = %delivery.id(), error = chain(&error), "job could not be started");
+        }
     }
-    jobs.running().end(id, &leash);
+}
+
+async fn run_job(desk: &Desk, job: &Arc<Job>, permit: OwnedSemaphorePermit) {
+    let registered = desk.jobs.registry().get(job.spec.kind.as_str());
+    let cancel_grace = registered.map_or(Duration::ZERO, |registered| registered.settings.cancel_grace);
+    let running = desk.jobs.running();
+    let leash = running.begin(
+        job,
+        cancel_grace,
+        desk.jobs.clock().elapsed(),
+        desk.stop.hard.child_token(),
+        Box::new(permit),
+    );
+    // A cancel that came between the start and the note found nobody to tell.
+    let known = desk.jobs.get(job.id()).await.ok().flatten();
+    if known.is_some_and(|known| known.state.is_cancel_requested()) {
+        leash.cancel(desk.jobs.clock().elapsed());
+    }
+    // A second net: a panic of our own here must not leave the job behind as running.
+    let ending = match AssertUnwindSafe(attempt(desk, job, &leash)).catch_unwind().await {
+        Ok(ending) => ending,
+        Err(panic) => desk.failed(job, AttemptOutcome::Panicked, panicked(&*panic)),
+    };
+    settle(desk, job, ending).await;
+    running.end(job.id(), &leash);
     leash.let_go();
 }
 
@@ -73,12 +84,6 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, leash: &Leash) -> Ending {
         return desk.failed(job, AttemptOutcome::Failed, failure);
     };
     let settings = &registered.settings;
-    leash.began(
-        job.runs,
-        desk.jobs.clock().now(),
-        job.spec.timeout,
-        settings.cancel_grace,
-    );
     let cx = Context::new(
         Arc::clone(job),
         leash.canceled().clone(),
@@ -88,15 +93,24 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, leash: &Leash) -> Ending {
     let work = AssertUnwindSafe(async { registered.run(&job.spec.payload, &cx).await }).catch_unwind();
     let mut work: Pin<Box<dyn Future<Output = Returned> + Send>> = Box::pin(work);
 
+    let by_token = || {
+        if desk.stop.hard.is_cancelled() {
+            Told::Interrupted
+        } else {
+            Told::Canceled
+        }
+    };
     let told = tokio::select! {
         biased;
-        returned = &mut work => return desk.ending(job, settings, None, Some(returned)),
-        () = leash.canceled().cancelled() => {
-            if desk.stop.hard.is_cancelled() { Told::Interrupted } else { Told::Canceled }
+        returned = &mut work => {
+            // A handler that obeys at once returns in the same moment in which it is told.
+            let told = leash.canceled().is_cancelled().then(by_token);
+            return desk.ending(job, settings, told, Some(returned));
         }
+        () = leash.canceled().cancelled() => by_token(),
         () = tokio::time::sleep(job.spec.timeout) => Told::TimedOut,
     };
-    leash.cancel(desk.jobs.clock().now());
+    leash.cancel(desk.jobs.clock().elapsed());
     let returned = tokio::select! {
         biased;
         returned = &mut work => Some(returned),
@@ -192,7 +206,8 @@ impl Desk {
 
     /// Settles, from outside, an attempt that blocks its thread: it can neither be told nor dropped.
     pub(super) async fn let_go(&self, job: &Job, leash: &Leash) {
-        let told = match (self.stop.hard.is_cancelled(), leash.canceled().is_cancelled()) {
+        // Not by the token: a timeout cancels it too.
+        let told = match (self.stop.hard.is_cancelled(), job.state.is_cancel_requested()) {
             (true, _) => Told::Interrupted,
             (false, true) => Told::Canceled,
             (false, false) => Told::TimedOut,

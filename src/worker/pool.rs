@@ -68,6 +68,7 @@ impl Pool {
             helpers.spawn(due::run(Arc::clone(&desk), Arc::clone(line)));
         }
         helpers.spawn(pulse::run(Arc::clone(&desk)));
+        pulse::keep_awake(&desk);
         dispatchers.close();
         helpers.close();
         Self {
@@ -156,7 +157,6 @@ impl Reporter for ToJobs {
     }
 
     fn log<'a>(&'a self, job: &'a Job, level: LogLevel, message: &'a str) -> BoxFuture<'a, ()> {
-        self.0.log(job, level, message);
-        std::future::ready(()).boxed()
+        self.0.log(job, level, message).boxed()
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) login: Option<(&'static str, &'static str)>,
     /// Offers LOGIN alone, not PLAIN.
     pub(crate) login_mechanism_only: bool,
+    /// How long it thinks before it answers MAIL.
+    pub(crate) slow: Duration,
 }
 
 /// What the server does instead of agreeing.
@@ -41,6 +43,8 @@ pub(crate) enum Act {
     AgreeAndClose,
     /// Hangs up without an answer.
     Close,
+    /// Takes the mail, and hangs up without saying so.
+    TakeAndClose,
     /// Never answers.
     Hang,
     /// Agrees, but only when the client has gone on without waiting.
@@ -73,6 +77,10 @@ struct Shared {
     tls: TlsAcceptor,
     /// What to do at the next step of this name (`CONNECT`, `EHLO`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `MESSAGE`, `NOOP`, …).
     script: Mutex<VecDeque<(&'static str, Act)>>,
+    /// The step that is not answered for now.
+    held: watch::Sender<Option<&'static str>>,
+    /// How many conversations wait there.
+    waiting: watch::Sender<usize>,
     lines: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     received: watch::Sender<Vec<Received>>,
@@ -99,6 +107,8 @@ impl Server {
             options,
             tls: Arc::new(config).into(),
             script: Mutex::default(),
+            held: watch::Sender::default(),
+            waiting: watch::Sender::default(),
             lines: watch::Sender::default(),
             connections: Mutex::default(),
             received: watch::Sender::default(),
@@ -126,6 +136,27 @@ impl Server {
     /// Does `act` at the next step of this name; several for one step are done one after the other.
     pub(crate) fn script(&self, step: &'static str, act: Act) {
         self.shared.script.lock().unwrap().push_back((step, act));
+    }
+
+    /// Answers no further step of this name until [`Self::release`].
+    pub(crate) fn hold(&self, step: &'static str) {
+        self.shared.waiting.send_replace(0);
+        self.shared.held.send_replace(Some(step));
+    }
+
+    /// Waits until so many conversations have come to the step that is held.
+    pub(crate) async fn holds(&self, n: usize) {
+        let mut waiting = self.shared.waiting.subscribe();
+        let waiting = waiting.wait_for(|waiting| *waiting >= n);
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("the conversations came in time")
+            .unwrap();
+    }
+
+    /// Answers again.
+    pub(crate) fn release(&self) {
+        self.shared.held.send_replace(None);
     }
 
     /// Waits for the `n`-th mail, counted from 1. Fails the test when it does not come in time.
@@ -265,7 +296,9 @@ where
                 mail.message = read_message(&mut stream).await?;
                 let number = shared.received.borrow().len() + 1;
                 let taken = format!("250 2.0.0 queued as {number}");
-                if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::AgreeAndClose)) {
+                if peek(shared, "MESSAGE")
+                    .is_none_or(|act| matches!(act, Act::AgreeAndClose | Act::TakeAndClose))
+                {
                     shared.received.send_modify(|all| all.push(mail));
                 }
                 if !answer(&mut stream, shared, "MESSAGE", &taken).await? {
@@ -308,6 +341,14 @@ async fn answer<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    if step == "MAIL" && !shared.options.slow.is_zero() {
+        tokio::time::sleep(shared.options.slow).await;
+    }
+    let mut held = shared.held.subscribe();
+    if *held.borrow_and_update() == Some(step) {
+        shared.waiting.send_modify(|waiting| *waiting += 1);
+        let _ = held.wait_for(|held| *held != Some(step)).await;
+    }
     let act = {
         let mut script = shared.script.lock().unwrap();
         let next = script.iter().position(|(name, _)| *name == step);
@@ -317,7 +358,7 @@ where
         None => (reply, true),
         Some(Act::Reply(other)) => (other, true),
         Some(Act::AgreeAndClose) => (reply, false),
-        Some(Act::Close) => return Ok(false),
+        Some(Act::Close | Act::TakeAndClose) => return Ok(false),
         Some(Act::Hang) => std::future::pending().await,
         Some(Act::Late) => {
             let gone = stream.fill_buf().await?.is_empty();

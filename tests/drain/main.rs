@@ -1,0 +1,10 @@
+//! The real binary under real signals: what it accepted is finished, spilled or named, and nothing runs twice.
+
+mod account;
+mod process;
+#[expect(dead_code, reason = "other tests need the rest of it")]
+#[path = "../support/smtp.rs"]
+mod smtp;
+mod spilled;
+mod start;
+mod stop;

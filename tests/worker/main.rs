@@ -1,0 +1,9 @@
+//! The pool of workers: its bounds, every way in which an attempt can end, what is due, and what survives a fault.
+
+mod bounds;
+mod due;
+mod endings;
+mod rig;
+mod stopping;
+mod stuck;
+mod supervision;
