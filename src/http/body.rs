@@ -1,6 +1,6 @@
 //! Reading a request body, within its bound.
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::StreamExt as _;
@@ -63,12 +63,22 @@ pub(super) async fn discard(request: &HttpRequest, payload: Payload, limit: usiz
     read(request, payload, limit).await.map(drop)
 }
 
-/// Refuses a body that is not declared as JSON.
+/// Refuses a body that is not declared as JSON, or is compressed.
 ///
 /// # Errors
 ///
-/// When it is not.
+/// When it is not, or is.
 pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
+    let codings = request.headers().get_all(CONTENT_ENCODING);
+    if codings
+        .into_iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let detail = "The body is compressed, which is not understood here. Send it as it is.";
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail)
+            // RFC 9110 §12.5.3: says what would have been understood.
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
     if request.content_type().eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
