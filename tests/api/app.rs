@@ -309,7 +309,10 @@ pub(crate) fn redacting(assert: impl FnOnce()) {
         (r"(?m)^x-request-id: [0-9a-f]{16}$", "x-request-id: [request]"),
         (r#""request_id": "[0-9a-f]{16}""#, r#""request_id": "[request]""#),
         (r"\[redacted [0-9a-f]{8}\]", "[redacted]"),
-        (r#"("oldest_pending_seconds": )\d+\.\d+"#, "$1[seconds]"),
+        (
+            r#"(cursor=|"next_cursor": ")[A-Za-z0-9_-]{22}([>"])"#,
+            "$1[cursor]$2",
+        ),
     ] {
         settings.add_filter(pattern, shown);
     }
