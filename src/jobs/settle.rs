@@ -95,7 +95,7 @@ impl Jobs {
     }
 
     /// A due job gets its place in the queue.
-    pub(crate) async fn enqueue(&self, id: JobId, slot: Slot) -> Result<(), ApplyError> {
+    pub(crate) async fn enqueue(&self, id: JobId, mut slot: Slot) -> Result<(), ApplyError> {
         let change = Change::Enqueue { turn: slot.turn() };
         self.change(id, change).await?;
         slot.push(id);
@@ -186,7 +186,7 @@ impl Jobs {
             return Err(RetryError::NotRetryable(state));
         }
         let line = self.line_of(&job).ok_or(RetryError::NotFound)?;
-        let slot = self.room_for_one(line).await.map_err(RetryError::Submit)?;
+        let mut slot = self.room_for_one(line).await.map_err(RetryError::Submit)?;
         drop(job);
         let job = self
             .change(id, Change::Retry { turn: slot.turn() })

@@ -199,3 +199,24 @@ async fn a_batch_that_does_not_fit_is_refused_whole() {
         .problem(503, "queue-full");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_batch_that_was_refused_is_in_front_of_nobody() {
+    let app = TestApp::narrow(4).await;
+    app.hold().await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        waiting.push(app.act(&json!({})).await);
+    }
+    app.post("/api/jobs/batch", &noops(3))
+        .await
+        .problem(503, "queue-full");
+    waiting.push(app.act(&json!({})).await);
+    app.post("/api/jobs/batch", &noops(2))
+        .await
+        .problem(503, "queue-full");
+    for (ahead, id) in waiting.iter().enumerate() {
+        assert_eq!(app.job(id).await["waiting"]["ahead"], ahead);
+    }
+    app.stop().await;
+}
