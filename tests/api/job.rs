@@ -229,3 +229,46 @@ async fn a_job_that_is_not_there_is_not_found() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_job_that_was_forgotten_is_not_found() {
+    let app = TestApp::with(|config| config.retention.max_finished = 1).await;
+    let ids = [app.hold().await, app.hold().await];
+    for id in &ids {
+        let waiting = app
+            .request("GET", &format!("/api/jobs/{id}"))
+            .header("prefer", "wait=20");
+        let waiting = tokio::spawn(Answer::of(waiting));
+        let canceled = Answer::of(app.request("DELETE", &format!("/api/jobs/{id}"))).await;
+        assert_eq!(canceled.status, 202);
+        assert_eq!(waiting.await.unwrap().json()["state"], "canceled");
+    }
+    app.get(&format!("/api/jobs/{}", ids[0]))
+        .await
+        .problem(404, "job-not-found");
+    assert_eq!(app.job(&ids[1]).await["state"], "canceled");
+    let list = app.get("/api/jobs").await.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_pause_until_the_next_question_follows_the_measured_speed() {
+    let app = TestApp::narrow(1000).await;
+    // A second in which twenty jobs came to their end, and nothing else is done meanwhile.
+    let jobs = vec![json!({"kind": "act"}); 20];
+    app.post("/api/jobs/batch", &json!({"jobs": jobs})).await;
+    let measured =
+        async { while app.get("/api/queues/default").await.json()["throughput_per_second"] == json!(0.0) {} };
+    crate::app::within("the measure", measured).await;
+    app.hold().await;
+    let jobs = vec![json!({"kind": "act"}); 999];
+    app.post("/api/jobs/batch", &json!({"jobs": jobs})).await;
+    let last = app.post("/api/jobs", &json!({"kind": "act"})).await;
+    let pause: u64 = last.header("retry-after").parse().unwrap();
+    assert!((2..=30).contains(&pause), "{pause}");
+    let refused = app.post("/api/jobs", &json!({"kind": "act"})).await;
+    let pause: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((31..=300).contains(&pause), "{pause}");
+    app.stop().await;
+}

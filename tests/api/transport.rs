@@ -1,5 +1,8 @@
 //! What goes over the wire: connections that live on, bodies in every form, old and hasty clients.
 
+use std::time::Duration;
+
+use backroom::job::StateName;
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
@@ -257,7 +260,7 @@ async fn a_client_that_wants_to_close_is_closed() {
     assert!(raw.is_closed().await);
     app.stop().await;
 
-    let app = TestApp::with(|config| config.server.keep_alive = std::time::Duration::ZERO).await;
+    let app = TestApp::with(|config| config.server.keep_alive = Duration::ZERO).await;
     let mut raw = Raw::connect(&app).await;
     raw.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let answer = raw.answer().await;
@@ -300,5 +303,49 @@ async fn a_chunked_body_that_breaks_off_is_malformed() {
     // The server is as it was.
     assert_eq!(app.get("/livez").await.status, 200);
     assert_eq!(app.get("/api/jobs").await.json()["items"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_or_too_slow_is_refused() {
+    let app = TestApp::with(|config| config.server.header_timeout = Duration::from_millis(10)).await;
+    let mut raw = Raw::connect(&app).await;
+    raw.send(format!(
+        "GET /livez HTTP/1.1\r\nx: {}\r\n\r\n",
+        "y".repeat(200_000)
+    ))
+    .await;
+    assert_eq!(raw.answer().await.status, 431);
+    let mut raw = Raw::connect(&app).await;
+    raw.send("GET /livez HT").await;
+    assert_eq!(raw.answer().await.status, 408);
+    assert!(raw.is_closed().await);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_off_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let mut raw = Raw::connect(&app).await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n{\"kind\":")
+        .await;
+    drop(raw);
+    let id = app.hold().await;
+    // Whoever waits and leaves gives up the waiting, not the job.
+    let mut raw = Raw::connect(&app).await;
+    raw.send(format!(
+        "GET /api/jobs/{id} HTTP/1.1\r\nhost: x\r\nprefer: wait=60\r\n\r\n"
+    ))
+    .await;
+    drop(raw);
+    app.let_go(1);
+    app.until(&id, StateName::Completed).await;
+    assert_eq!(
+        app.get("/api/jobs").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     app.stop().await;
 }
