@@ -48,6 +48,10 @@ async fn intake_is_refused_and_everything_else_is_answered() {
             assert_eq!(refused.problem(503, "draining")["retry_after_seconds"], 5);
             assert_eq!(refused.header("retry-after"), "5");
         }
+        // At once: without a look at what was sent.
+        for path in ["/api/jobs", "/api/jobs/batch"] {
+            app.post_bytes(path, "{").await.problem(503, "draining");
+        }
         assert_answer!("readyz_draining", app.get("/readyz").await);
         assert_answer!("readyz_draining_verbose", app.get("/readyz?verbose").await);
         for path in [

@@ -129,6 +129,7 @@ async fn two_hundred_and_fifty_jobs_are_each_seen_once() {
             assert_eq!(answer.header("link"), format!("<{next}>; rel=\"next\""));
             let cursor = page["next_cursor"].as_str().unwrap();
             assert!(next.ends_with(&format!("&cursor={cursor}")), "{next}");
+            assert_eq!(next.matches("cursor=").count(), 1, "{next}");
             path = next.to_owned();
             // Newer ones do not shift the pages.
             app.submit(&json!({"kind": "noop", "tags": ["a&b=c"], "delay": "1h"}))

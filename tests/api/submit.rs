@@ -380,3 +380,20 @@ async fn prefer_wait_leads_to_the_result() {
     assert!(!ignored.headers.contains_key("preference-applied"));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_job_that_is_due_waits_for_room() {
+    let app = TestApp::narrow(1).await;
+    app.hold().await;
+    let second = app.act(&json!({"wait": true})).await;
+    let third = app.submit(&json!({"kind": "act", "delay": "1ms"})).await;
+    let due = async { while app.job(&third).await["waiting"]["for"] == "schedule" {} };
+    crate::app::within("its time", due).await;
+    let job = app.job(&third).await;
+    assert_eq!(job["waiting"], json!({"for": "room", "until": null, "ahead": 0}));
+    app.let_go(1);
+    app.until(&second, StateName::Processing).await;
+    app.until(&third, StateName::Pending).await;
+    assert_eq!(app.job(&third).await["waiting"]["for"], "turn");
+    app.stop().await;
+}

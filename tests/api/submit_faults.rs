@@ -163,13 +163,15 @@ async fn a_body_that_is_nested_too_deeply_is_malformed_wherever_it_is() {
         let shown = problem["detail"].as_str().unwrap();
         assert!(shown.contains("nested deeper than 127 levels"), "{shown}");
     }
-    // Many brackets are no depth.
-    let wide = format!(
-        "{{\"kind\":\"noop\",\"payload\":{{\"a\":[{}[]],\"b\":\"{}\"}}}}",
-        "[],".repeat(500),
-        "[".repeat(500)
-    );
-    assert_eq!(app.post_bytes("/api/jobs", wide).await.status, 202);
+    // Many brackets are no depth, and neither are those in a string.
+    let (side, quoted) = ("[],".repeat(500), "[".repeat(500));
+    for payload in [
+        format!(r#"{{"a":[{side}[]]}}"#),
+        format!(r#"{{"b":"\"{quoted}\\"}}"#),
+    ] {
+        let body = format!(r#"{{"kind":"noop","payload":{payload}}}"#);
+        assert_eq!(app.post_bytes("/api/jobs", body).await.status, 202);
+    }
     app.stop().await;
 }
 
