@@ -71,7 +71,8 @@ impl Jobs {
         );
         let now = self.0.clock.now();
         let job = self.0.store.apply(id, change, now).await?;
-        let moves = !progress && !(cancel && job.state.name() == StateName::Processing);
+        let only_told = cancel && job.state.name() == StateName::Processing;
+        let moves = !(progress || only_told);
         let kind = if moves {
             EventKind::State(job.state.name())
         } else {

@@ -93,7 +93,7 @@ async fn intake_is_refused_and_everything_else_is_answered() {
 
 #[tokio::test]
 async fn with_a_ready_delay_it_is_not_ready_before_it_refuses() {
-    let app = TestApp::with(|config| config.shutdown.ready_delay = Duration::from_secs(60)).await;
+    let app = TestApp::with(|config| config.shutdown.ready_delay = Duration::from_mins(1)).await;
     let hurry = CancellationToken::new();
     let drain = app.server.backroom().drain(&hurry);
     let during = async {
@@ -110,7 +110,7 @@ async fn with_a_ready_delay_it_is_not_ready_before_it_refuses() {
 async fn who_waits_for_room_is_refused_when_the_drain_begins() {
     let app = TestApp::with(|config| {
         crate::app::narrow(config, 1);
-        config.queues.get_mut("default").unwrap().enqueue_wait = Duration::from_secs(60);
+        config.queues.get_mut("default").unwrap().enqueue_wait = Duration::from_mins(1);
     })
     .await;
     app.hold().await;

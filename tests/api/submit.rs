@@ -326,7 +326,7 @@ async fn a_full_queue_refuses_keeps_nothing_and_takes_again() {
 async fn a_producer_waits_for_room() {
     let app = TestApp::with(|config| {
         crate::app::narrow(config, 1);
-        config.queues.get_mut("default").unwrap().enqueue_wait = std::time::Duration::from_secs(60);
+        config.queues.get_mut("default").unwrap().enqueue_wait = std::time::Duration::from_mins(1);
     })
     .await;
     app.hold().await;
