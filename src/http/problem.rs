@@ -214,6 +214,7 @@ impl Problem {
     pub fn faults(kind: ProblemType, faults: Vec<Fault>) -> Self {
         let detail = match &faults[..] {
             [fault] if fault.pointer.is_empty() => format!("The body {}.", fault.detail),
+            [fault] if fault.detail.ends_with('?') => format!("{}: {}", fault.pointer, fault.detail),
             [fault] => format!("{}: {}.", fault.pointer, fault.detail),
             _ => format!("{} members are not valid; each is named in errors.", faults.len()),
         };

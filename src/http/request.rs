@@ -15,6 +15,8 @@ use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, pars
 
 /// Members of the contract that this version does not have yet. Better refused than silently ignored.
 const NOT_YET: [&str; 4] = ["unique", "callback_url", "callback_events", "notify_email"];
+/// How deep a body may be nested: what the JSON parser goes down to.
+const DEEPEST: usize = 127;
 const KNOWN: [&str; 9] = [
     "kind",
     "payload",
@@ -69,7 +71,7 @@ pub(super) struct Draft {
 ///
 /// When the body is not JSON at all.
 pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
-    let text = utf8(body)?;
+    let text = text_of(body)?;
     match serde_json::from_str::<Straight<'_>>(text) {
         Ok(straight) => Ok(straight.into_draft()),
         Err(error) => same_or(draft_of(&tree(text)?), &error),
@@ -82,7 +84,7 @@ pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
 ///
 /// When the body is not JSON at all, or not an object with an array of jobs.
 pub(super) fn many(body: &[u8]) -> Result<Vec<Draft>, Problem> {
-    let text = utf8(body)?;
+    let text = text_of(body)?;
     let error = match serde_json::from_str::<StraightBatch<'_>>(text) {
         Ok(batch) => return Ok(batch.jobs.into_iter().map(Straight::into_draft).collect()),
         Err(error) => error,
@@ -123,11 +125,45 @@ pub(super) fn many(body: &[u8]) -> Result<Vec<Draft>, Problem> {
     Ok(drafts)
 }
 
-fn utf8(body: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(body).map_err(|error| {
+/// The body as text that can be parsed without going too deep.
+fn text_of(body: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(body).map_err(|error| {
         let detail = format!("The body is not UTF-8: see byte {}.", error.valid_up_to());
         Problem::new(ProblemType::MalformedRequest, detail)
-    })
+    })?;
+    match too_deep(body) {
+        None => Ok(text),
+        Some(place) => {
+            let detail = format!("The body is nested deeper than {DEEPEST} levels: see byte {place}.");
+            Err(Problem::new(ProblemType::MalformedRequest, detail))
+        }
+    }
+}
+
+/// Where a body goes deeper than [`DEEPEST`]. A payload is kept as text and only parsed by its handler: without this it
+/// could be accepted although nobody can look into it.
+fn too_deep(body: &[u8]) -> Option<usize> {
+    // Nearly every body has fewer brackets in all than levels are allowed, and counting them is quick.
+    if body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= DEEPEST {
+        return None;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (place, byte) in body.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return Some(place);
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn tree(text: &str) -> Result<Value, Problem> {
@@ -152,7 +188,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
         "The body is not JSON: it ends too early.".to_owned()
     } else {
         let (line, column) = (error.line(), error.column());
-        format!("The body is not JSON, or nested deeper than 128 levels: see line {line}, column {column}.")
+        format!("The body is not JSON: see line {line}, column {column}.")
     };
     Problem::new(ProblemType::MalformedRequest, detail)
 }

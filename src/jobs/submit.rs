@@ -309,8 +309,8 @@ impl Jobs {
     ) -> Result<Vec<Arc<Job>>, SubmitError> {
         let mut jobs = Vec::with_capacity(rows.len());
         let mut slots = Vec::with_capacity(rows.len());
-        for (mut job, slot) in rows {
-            if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &slot) {
+        for (mut job, mut slot) in rows {
+            if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &mut slot) {
                 *turn = Some(slot.turn());
             }
             jobs.push(Arc::new(job));

@@ -237,7 +237,7 @@ async fn closing_wakes_everybody(queue: &dyn Queue) {
 async fn counts_who_is_in_front(queue: &dyn Queue) {
     let mut turns = Vec::new();
     for n in 0..3 {
-        let slot = in_time("room", queue.reserve()).await.expect("the queue is open");
+        let mut slot = in_time("room", queue.reserve()).await.expect("the queue is open");
         turns.push(slot.turn());
         slot.push(id(n));
     }
@@ -251,11 +251,20 @@ async fn counts_who_is_in_front(queue: &dyn Queue) {
             .collect::<Vec<_>>()
     };
     assert_eq!(ahead(), [0, 1, 2]);
+    drop(in_time("room", queue.reserve()).await.expect("the queue is open"));
+    let mut slot = in_time("room", queue.reserve()).await.expect("the queue is open");
+    slot.turn();
+    drop(slot);
+    assert_eq!(
+        ahead(),
+        [0, 1, 2],
+        "a slot that was given back was in front of nobody"
+    );
     let mut consumer = queue.consume();
     take(&mut *consumer).await;
     assert_eq!(ahead(), [0, 0, 1]);
     drop(in_time("room", queue.reserve()).await.expect("the queue is open"));
-    let last = in_time("room", queue.reserve()).await.expect("the queue is open");
+    let mut last = in_time("room", queue.reserve()).await.expect("the queue is open");
     assert_eq!(
         queue.ahead(last.turn()),
         Some(2),
