@@ -80,7 +80,10 @@ where
                 // The panic took the request with it: all that is left to say is the id.
                 Err(_) => {
                     let panic = std::io::Error::other("a handler panicked");
-                    return Err(Problem::internal(&panic).header(X_REQUEST_ID, id).into());
+                    let problem = Problem::internal(&panic)
+                        .header(X_REQUEST_ID, id)
+                        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    return Err(problem.into());
                 }
             };
             Ok(finish(response, &api, id))
@@ -94,8 +97,8 @@ fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> Ser
         .map(|problem| problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default()));
     let mut response = answer.unwrap_or(response);
     let headers = response.headers_mut();
-    let in_api = request.path() == "/api" || request.path().starts_with("/api/");
-    if in_api && !headers.contains_key(header::CACHE_CONTROL) {
+    // Everything that may be kept by a cache says so itself.
+    if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     headers.insert(X_REQUEST_ID, id);

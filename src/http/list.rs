@@ -38,14 +38,11 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
     let mut response = HttpResponse::Ok();
     let next = page.next.map(|id| {
         let cursor = cursor_of(id);
-        let mut url = reqwest::Url::parse("http://localhost/api/jobs").ok();
-        if let Some(url) = &mut url {
-            let kept = pairs.iter().filter(|(name, _)| name != "cursor");
-            url.query_pairs_mut()
-                .extend_pairs(kept)
-                .append_pair("cursor", &cursor);
-        }
-        let query = url.as_ref().and_then(|url| url.query()).unwrap_or_default();
+        let kept = pairs.iter().filter(|(name, _)| name != "cursor");
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(kept)
+            .append_pair("cursor", &cursor)
+            .finish();
         (cursor, format!("{}/api/jobs?{query}", api.base_url))
     });
     if let Some((_, url)) = &next {

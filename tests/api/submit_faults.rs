@@ -258,3 +258,74 @@ async fn no_refusal_repeats_a_value() {
     assert!(!answer.text().contains(secret), "{}", answer.text());
     app.stop().await;
 }
+
+/// Neither a kind that cannot be read nor one that is not known hides what else is wrong.
+#[tokio::test]
+async fn a_bad_kind_hides_no_other_fault() {
+    let app = TestApp::start().await;
+    let rest = json!({"queue": "nope", "max_attempts": 0, "timeout": "5", "delay": "x"});
+    let pointers = |faults: Vec<String>| -> Vec<String> {
+        faults
+            .iter()
+            .filter_map(|fault| fault.split(':').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    for (kind, problem) in [
+        (json!("Bad Kind"), "validation-failed"),
+        (Value::Null, "validation-failed"),
+    ] {
+        let mut body = rest.clone();
+        body["kind"] = kind;
+        let mut got = pointers(app.post("/api/jobs", &body).await.faults(problem));
+        got.sort();
+        assert_eq!(
+            got,
+            ["/delay", "/kind", "/max_attempts", "/queue", "/timeout"],
+            "{body}"
+        );
+    }
+    let body = json!({"kind": "nope", "queue": "nope", "max_attempts": 0});
+    let mut got = pointers(app.post("/api/jobs", &body).await.faults("unknown-kind"));
+    got.sort();
+    assert_eq!(got, ["/kind", "/max_attempts", "/queue"]);
+    app.stop().await;
+}
+
+/// However much is wrong, the answer stays small, and so does the work that it takes.
+#[tokio::test]
+async fn faults_without_end_are_not_all_named() {
+    let app = TestApp::start().await;
+    let many = vec![json!(""); 300_000];
+    let unknown: Value = (0..50_000)
+        .map(|n| (format!("member{n}"), json!(n)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let jobs = vec![json!({"tags": ["", "", ""]}); 1_000];
+    for (path, body) in [
+        ("/api/jobs", json!({"kind": "noop", "tags": many})),
+        (
+            "/api/jobs",
+            json!({"kind": "email", "payload": {"attachments": vec![json!(0); 100_000]}}),
+        ),
+        ("/api/jobs", unknown.clone()),
+        ("/api/jobs/batch", json!({"jobs": jobs})),
+        ("/api/jobs/batch", unknown),
+        ("/api/jobs/batch", json!({"jobs": vec![json!({}); 200_000]})),
+    ] {
+        let answer = app.post(path, &body).await;
+        assert_eq!(answer.status, 422, "{path}");
+        let errors = answer.json()["errors"].as_array().map_or(0, Vec::len);
+        assert!((1..=100).contains(&errors), "{errors} faults");
+    }
+    app.stop().await;
+}
+
+/// A payload that is too large is refused for its size before anybody looks into it.
+#[tokio::test]
+async fn size_comes_before_content() {
+    let app = TestApp::start().await;
+    let wrong = json!({"kind": "email", "payload": {"to": "x".repeat(300_000)}});
+    assert_eq!(app.post("/api/jobs", &wrong).await.status, 413);
+    app.stop().await;
+}
