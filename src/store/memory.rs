@@ -2,11 +2,11 @@
 //!
 //! The rows are in a sharded map; beside it stand three indexes, each behind a lock of its own that is held for a few
 //! instructions: the order of ids for lists, the due times of each queue, and the order of finishing for retention.
-//! An index may briefly hold an id whose row has moved on, so whoever takes an id from one looks at the row.
+//! Indexes change while their row is held, but are read without it, so whoever takes an id from one looks at the row.
 //!
 //! Order of locks: a row first, then an index; never the other way round.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,13 +49,39 @@ struct Shelf {
     due: Mutex<BTreeSet<(Timestamp, JobId)>>,
 }
 
-/// Finished jobs in the order in which they finished. A job that was retried meanwhile leaves a stale entry.
+/// Finished jobs in the order in which they finished.
 #[derive(Default)]
 struct Finished {
-    done: VecDeque<(Timestamp, JobId)>,
-    dead: VecDeque<(Timestamp, JobId)>,
-    /// How many entries are not stale.
-    live: usize,
+    done: BTreeSet<(Timestamp, JobId)>,
+    dead: BTreeSet<(Timestamp, JobId)>,
+}
+
+impl Finished {
+    fn of(&mut self, state: StateName) -> &mut BTreeSet<(Timestamp, JobId)> {
+        if state == StateName::DeadLettered {
+            &mut self.dead
+        } else {
+            &mut self.done
+        }
+    }
+}
+
+/// What the indexes know of a row.
+#[derive(Clone, Copy)]
+struct Keys {
+    state: StateName,
+    wakes_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+impl Keys {
+    fn of(job: &Job) -> Self {
+        Self {
+            state: job.state.name(),
+            wakes_at: job.wakes_at(),
+            finished_at: job.state.finished_at(),
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +127,9 @@ impl MemoryStore {
         for (n, job) in jobs.iter().enumerate() {
             let vacant = match self.rows.entry(job.id()) {
                 Entry::Vacant(entry) => {
-                    entry.insert(Arc::clone(job));
+                    // Indexed while the row is held: nobody can change it before the indexes know of it.
+                    let row = entry.insert(Arc::clone(job));
+                    self.reindex(&row, None, Some(Keys::of(&row)))?;
                     true
                 }
                 Entry::Occupied(_) => false,
@@ -109,25 +137,22 @@ impl MemoryStore {
             // Not inside the match: its guard may hold the very shard that the others are in.
             if !vacant {
                 for inserted in &jobs[..n] {
-                    self.rows.remove(&inserted.id());
+                    self.remove_if(inserted.id(), |_| true);
                 }
                 return Err(InsertError::Taken(job.id()));
             }
         }
         lock(&self.order).extend(jobs.iter().map(|job| job.id()));
-        for job in jobs {
-            self.indexed(None, job)?;
-        }
         Ok(())
     }
 
     fn apply_now(&self, id: JobId, change: Change, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
         let mut row = self.rows.get_mut(&id).ok_or(ApplyError::NotFound)?;
-        let before = (row.state.name(), row.wakes_at(), row.state.finished_at());
+        let before = Keys::of(&row);
         // Copies the job only while a reader holds it.
         Arc::make_mut(&mut row).apply(change, at)?;
         let job = Arc::clone(&row);
-        self.indexed(Some(before), &job)?;
+        self.reindex(&job, Some(before), Some(Keys::of(&job)))?;
         drop(row);
         if job.state.is_terminal() {
             self.trim();
@@ -135,45 +160,36 @@ impl MemoryStore {
         Ok(job)
     }
 
-    /// Brings counts, due times and retention up to date with a row that has changed.
-    fn indexed(
-        &self,
-        before: Option<(StateName, Option<Timestamp>, Option<Timestamp>)>,
-        job: &Job,
-    ) -> Result<(), StoreError> {
+    /// Brings the indexes up to date with a row that has come, changed or gone.
+    fn reindex(&self, job: &Job, before: Option<Keys>, after: Option<Keys>) -> Result<(), StoreError> {
         let shelf = self.shelf(&job.spec.queue)?;
-        let (state, wakes_at, finished_at) = (job.state.name(), job.wakes_at(), job.state.finished_at());
-        let (old_state, old_wakes_at, old_finished_at) =
-            before.map_or((None, None, None), |(s, w, f)| (Some(s), w, f));
-        if old_state != Some(state) {
+        let (old_state, new_state) = (before.map(|keys| keys.state), after.map(|keys| keys.state));
+        if old_state != new_state {
+            if let Some(new) = new_state {
+                shelf.counts[new as usize].fetch_add(1, Ordering::Relaxed);
+            }
             if let Some(old) = old_state {
                 shelf.counts[old as usize].fetch_sub(1, Ordering::Relaxed);
             }
-            shelf.counts[state as usize].fetch_add(1, Ordering::Relaxed);
         }
-        if old_wakes_at != wakes_at {
+        let wakes_at = |keys: Option<Keys>| keys.and_then(|keys| keys.wakes_at);
+        if wakes_at(before) != wakes_at(after) {
             let mut due = lock(&shelf.due);
-            if let Some(old) = old_wakes_at {
+            if let Some(old) = wakes_at(before) {
                 due.remove(&(old, job.id()));
             }
-            if let Some(new) = wakes_at {
+            if let Some(new) = wakes_at(after) {
                 due.insert((new, job.id()));
             }
         }
-        if old_finished_at != finished_at {
-            let mut finished = lock(&self.finished);
-            if old_finished_at.is_some() {
-                finished.live -= 1;
+        let finished = |keys: Option<Keys>| keys.and_then(|keys| Some((keys.state, keys.finished_at?)));
+        if finished(before) != finished(after) {
+            let mut index = lock(&self.finished);
+            if let Some((state, at)) = finished(before) {
+                index.of(state).remove(&(at, job.id()));
             }
-            if let Some(at) = finished_at {
-                finished.live += 1;
-                let dead = state == StateName::DeadLettered;
-                if dead {
-                    &mut finished.dead
-                } else {
-                    &mut finished.done
-                }
-                .push_back((at, job.id()));
+            if let Some((state, at)) = finished(after) {
+                index.of(state).insert((at, job.id()));
             }
         }
         Ok(())
@@ -183,53 +199,51 @@ impl MemoryStore {
     fn trim(&self) {
         loop {
             let oldest = {
-                let mut finished = lock(&self.finished);
-                if finished.live <= self.retention.max_finished {
+                let finished = lock(&self.finished);
+                if finished.done.len() + finished.dead.len() <= self.retention.max_finished {
                     return;
                 }
-                match finished.done.pop_front() {
-                    Some(entry) => entry,
-                    None => match finished.dead.pop_front() {
-                        Some(entry) => entry,
-                        None => return,
-                    },
-                }
+                finished.done.first().or_else(|| finished.dead.first()).copied()
             };
+            let Some(oldest) = oldest else { return };
             self.forget(oldest);
         }
-    }
-
-    /// Removes a row, if it is still the one that finished at this time; says whether it was.
-    fn forget(&self, (at, id): (Timestamp, JobId)) -> bool {
-        let Some((_, job)) = self
-            .rows
-            .remove_if(&id, |_, job| job.state.finished_at() == Some(at))
-        else {
-            return false;
-        };
-        lock(&self.finished).live -= 1;
-        lock(&self.order).remove(&id);
-        if let Ok(shelf) = self.shelf(&job.spec.queue) {
-            shelf.counts[job.state.name() as usize].fetch_sub(1, Ordering::Relaxed);
-        }
-        true
     }
 
     fn sweep_now(&self, now: Timestamp) -> usize {
         let mut forgotten = 0;
         loop {
+            let past = |entry: Option<&(Timestamp, JobId)>, keep: Duration| {
+                entry.filter(|(at, _)| at.after(keep) <= now).copied()
+            };
             let oldest = {
-                let mut finished = lock(&self.finished);
-                let Finished { done, dead, .. } = &mut *finished;
-                let past = |entry: &mut (Timestamp, JobId), keep: Duration| entry.0.after(keep) <= now;
-                let first = done.pop_front_if(|entry| past(entry, self.retention.completed));
-                first.or_else(|| dead.pop_front_if(|entry| past(entry, self.retention.dead_lettered)))
+                let finished = lock(&self.finished);
+                past(finished.done.first(), self.retention.completed)
+                    .or_else(|| past(finished.dead.first(), self.retention.dead_lettered))
             };
             match oldest {
                 Some(entry) => forgotten += usize::from(self.forget(entry)),
                 None => return forgotten,
             }
         }
+    }
+
+    /// Removes a row, if it is still the one that finished at this time; says whether it was.
+    fn forget(&self, (at, id): (Timestamp, JobId)) -> bool {
+        self.remove_if(id, |job| job.state.finished_at() == Some(at))
+    }
+
+    fn remove_if(&self, id: JobId, really: impl Fn(&Job) -> bool) -> bool {
+        match self.rows.entry(id) {
+            Entry::Occupied(row) if really(row.get()) => {
+                // While the row is held, as always; an unknown queue cannot be: it was looked up when it was inserted.
+                let _ = self.reindex(row.get(), Some(Keys::of(row.get())), None);
+                row.remove();
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => return false,
+        }
+        lock(&self.order).remove(&id);
+        true
     }
 
     fn due_now(&self, queue: &QueueName, now: Timestamp, limit: usize) -> Result<Due, StoreError> {

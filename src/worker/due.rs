@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pool::Desk;
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 use crate::jobs::Line;
 use crate::queue::Closed;
 use crate::store::{ApplyError, StoreError};
@@ -54,30 +54,49 @@ async fn work_off(desk: &Desk, line: &Line) -> Result<Duration, Halt> {
         if due.ids.is_empty() {
             return Ok(due.next.map_or(PERIOD, |next| next.since(now)).min(PERIOD));
         }
+        let mut moved = false;
         for id in due.ids {
-            move_on(desk, line, id).await?;
+            moved |= move_on(desk, line, id).await?;
+        }
+        if !moved {
+            // The store names jobs that cannot be moved. It should not; but if it does, not a whole core for it.
+            return Ok(PERIOD);
         }
     }
 }
 
-/// Puts one due job into the queue, or skips it when it comes too late.
-async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<(), Halt> {
-    let Some(job) = desk.jobs.get(id).await.map_err(Halt::Store)? else {
-        return Ok(());
+/// Puts one due job into the queue, or skips it when it comes too late; says whether it did.
+async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<bool, Halt> {
+    let is_due = |job: &Job| job.wakes_at().is_some_and(|due| due <= desk.jobs.clock().now());
+    let Some(job) = desk
+        .jobs
+        .get(id)
+        .await
+        .map_err(Halt::Store)?
+        .filter(|job| is_due(job))
+    else {
+        return Ok(false);
     };
     let moved = if job.is_expired(desk.jobs.clock().now()) {
         desk.jobs.expire(id).await.map(drop)
     } else {
+        drop(job);
         let slot = tokio::select! {
             biased;
             () = desk.stop.soft.cancelled() => return Err(Halt::Closed),
             slot = desk.jobs.room(line) => slot.map_err(|Closed| Halt::Closed)?,
         };
+        // The wait for room can be long, and meanwhile somebody may have sent it round and seen it fail again.
+        let job = desk.jobs.get(id).await.map_err(Halt::Store)?;
+        if !job.is_some_and(|job| is_due(&job)) {
+            return Ok(true);
+        }
         desk.jobs.enqueue(id, slot).await
     };
     match moved {
         // Refused or gone: somebody canceled or retried it while it waited for room.
-        Ok(()) | Err(ApplyError::Refused(_) | ApplyError::NotFound) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(ApplyError::Refused(_) | ApplyError::NotFound) => Ok(false),
         Err(ApplyError::Store(error)) => Err(Halt::Store(error)),
     }
 }
