@@ -43,3 +43,8 @@ pub mod spill;
 pub mod store;
 pub mod telemetry;
 pub mod worker;
+
+/// Compiles what README.md shows of the crate.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::job::JobError;
+use crate::job::{JobError, truncate};
+
+/// How long the message of an error may be, in bytes; the rest is cut. It is kept up to ten times with the job.
+const MESSAGE_BYTES: usize = 2_048;
 
 /// The error of a handler. Transient unless it says otherwise.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl From<Failure> for JobError {
     fn from(failure: Failure) -> Self {
         Self {
             code: failure.code,
-            message: failure.message.into(),
+            message: truncate(&failure.message, MESSAGE_BYTES).into(),
             retryable: failure.retryable,
         }
     }
@@ -116,5 +119,13 @@ mod tests {
         let error = JobError::from(run().unwrap_err());
         assert!(error.retryable);
         assert_eq!(&*error.message, "invalid digit found in string");
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        for (length, kept) in [(2_047, 2_047), (2_048, 2_048), (2_049, 2_048)] {
+            let error = JobError::from(Failure::transient("x", "y".repeat(length)));
+            assert_eq!(error.message.len(), kept);
+        }
     }
 }

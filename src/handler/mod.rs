@@ -45,12 +45,24 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::job::{Fault, JobResult};
+use crate::job::{Fault, JobResult, NewJob, NewJobError, truncate};
+
+/// How long the reason of a skip may be, in bytes.
+const REASON_BYTES: usize = 1_024;
 
 /// The input of a kind of job. All that a producer needs to know.
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
     /// The name of the kind: `a`–`z`, `0`–`9`, `_`, `-` and `.`.
     const KIND: &'static str;
+
+    /// A job with this input, to be given to `Jobs::submit`.
+    ///
+    /// # Errors
+    ///
+    /// When the kind is not a name, or the input has no JSON form.
+    fn job(&self) -> Result<NewJob, NewJobError> {
+        NewJob::new(Self::KIND, self)
+    }
 }
 
 /// Runs one kind of job. Its dependencies are its fields.
@@ -109,9 +121,9 @@ impl Outcome {
         }))
     }
 
-    /// No work was due.
-    pub fn skip(reason: impl Into<Box<str>>) -> Self {
-        Self::Skipped(reason.into())
+    /// No work was due, for a reason of at most 1 KiB; the rest is cut.
+    pub fn skip(reason: impl AsRef<str>) -> Self {
+        Self::Skipped(truncate(reason.as_ref(), REASON_BYTES).into())
     }
 
     /// Not now.

@@ -190,6 +190,11 @@ fn explain(error: &serde_json::Error) -> String {
     // "invalid type: string \"secret\", expected u32": what was expected is enough.
     match text.rsplit_once(", expected ") {
         Some((found, expected)) if found.starts_with("invalid ") => format!("must be {expected}"),
+        // "unknown variant `secret`, expected `good` or `bad`", and with a single variant without the second half.
+        Some((found, expected)) if found.starts_with("unknown variant ") => format!("must be {expected}"),
+        _ if text.starts_with("unknown variant ") => {
+            "is not one of the values that are known here".to_owned()
+        }
         _ => text.to_owned(),
     }
 }

@@ -4,11 +4,12 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::api::Api;
+use super::body;
 use super::jobs::json;
 use super::problem::{Problem, ProblemType};
-use super::{body, request};
+use super::request::{self, Draft};
 use crate::job::Fault;
-use crate::jobs::SubmitError;
+use crate::jobs::{MAX_FAULTS, SubmitError};
 
 /// Accepts all of the jobs or none.
 pub(super) async fn submit(
@@ -21,32 +22,21 @@ pub(super) async fn submit(
     if api.jobs.is_draining() {
         return Err(SubmitError::Draining.into());
     }
-    let drafts = request::many(&body)?;
-    let limit = api.jobs.limits().batch;
-    if drafts.is_empty() || drafts.len() > limit {
-        let fault = Fault::new("/jobs", format!("must hold 1 to {limit} jobs"));
-        return Err(Problem::faults(ProblemType::ValidationFailed, vec![fault]));
-    }
-    let mut faults = Vec::new();
-    let mut jobs = Vec::with_capacity(drafts.len());
-    let whole = drafts.iter().all(|draft| draft.faults.is_empty());
-    for (n, draft) in drafts.into_iter().enumerate() {
-        let mut of_this = draft.faults;
-        if let Some(job) = draft.job {
-            if !whole {
-                of_this.extend(api.jobs.check(&job));
-            }
-            jobs.push(job);
-        }
-        faults.extend(
-            of_this
+    let drafts = request::many(&body, api.jobs.limits().batch)?;
+    if !drafts.iter().all(Draft::is_whole) {
+        let faults = drafts.into_iter().enumerate().flat_map(|(n, draft)| {
+            let parent = format!("/jobs/{n}");
+            draft
+                .into_faults(&api.jobs)
                 .into_iter()
-                .map(|fault| fault.under(&format!("/jobs/{n}"))),
-        );
+                .map(move |fault| fault.under(&parent))
+        });
+        return Err(Problem::faults(
+            ProblemType::ValidationFailed,
+            faults.take(MAX_FAULTS).collect(),
+        ));
     }
-    if !faults.is_empty() {
-        return Err(Problem::faults(ProblemType::ValidationFailed, faults));
-    }
+    let jobs = drafts.into_iter().filter_map(Draft::into_job).collect();
     let jobs = api.jobs.submit_all(jobs).await.map_err(under_jobs)?;
     let now = api.jobs.clock().now();
     let mut body = api.jobs_json("jobs", jobs.iter(), now);

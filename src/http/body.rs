@@ -1,9 +1,10 @@
 //! Reading a request body, within its bound.
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::error::PayloadError;
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpMessage as _, HttpRequest};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 
 use super::problem::{Problem, ProblemType};
 
@@ -15,7 +16,7 @@ use super::problem::{Problem, ProblemType};
 /// A body above the limit, which ends the connection, and a connection that breaks off.
 pub(super) async fn read(
     request: &HttpRequest,
-    mut payload: Payload,
+    mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
 ) -> Result<Bytes, Problem> {
     let announced = request
@@ -59,16 +60,30 @@ pub(super) async fn read(
 /// # Errors
 ///
 /// As [`read`].
-pub(super) async fn discard(request: &HttpRequest, payload: Payload, limit: usize) -> Result<(), Problem> {
+pub(super) async fn discard(
+    request: &HttpRequest,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    limit: usize,
+) -> Result<(), Problem> {
     read(request, payload, limit).await.map(drop)
 }
 
-/// Refuses a body that is not declared as JSON.
+/// Refuses a body that is not declared as JSON, or is compressed.
 ///
 /// # Errors
 ///
-/// When it is not.
+/// When it is not, or is.
 pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
+    let codings = request.headers().get_all(CONTENT_ENCODING);
+    if codings
+        .into_iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let detail = "The body is compressed, which is not understood here. Send it as it is.";
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail)
+            // RFC 9110 §12.5.3: says what would have been understood.
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
     if request.content_type().eq_ignore_ascii_case("application/json") {
         return Ok(());
     }

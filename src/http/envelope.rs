@@ -5,12 +5,14 @@ use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
+use super::body;
 use super::problem::{Problem, ProblemType};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,21 +40,20 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(EnvelopeService {
-            service,
+            service: Rc::new(service),
             api: Rc::clone(&self.0),
         }))
     }
 }
 
 pub(super) struct EnvelopeService<S> {
-    service: S,
+    service: Rc<S>,
     api: Rc<Api>,
 }
 
 impl<S, B> Service<ServiceRequest> for EnvelopeService<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    S::Future: 'static,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
     type Response = ServiceResponse<BoxBody>;
@@ -61,17 +62,28 @@ where
 
     actix_web::dev::forward_ready!(service);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let api = Rc::clone(&self.api);
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        let (api, service) = (Rc::clone(&self.api), Rc::clone(&self.service));
         let id = request_id(request.request(), &api);
-        let answering = AssertUnwindSafe(self.service.call(request)).catch_unwind();
         Box::pin(async move {
+            // Nobody reads the body of a GET (RFC 9110 §9.3.1), and a body that was not read costs the connection.
+            if matches!(*request.method(), Method::GET | Method::HEAD) {
+                let payload = request.take_payload();
+                if let Err(problem) = body::discard(request.request(), payload, api.body_limit).await {
+                    let response = request.error_response(problem);
+                    return Ok(finish(response, &api, id));
+                }
+            }
+            let answering = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
             let response = match answering.await {
                 Ok(answered) => answered?.map_into_boxed_body(),
                 // The panic took the request with it: all that is left to say is the id.
                 Err(_) => {
                     let panic = std::io::Error::other("a handler panicked");
-                    return Err(Problem::internal(&panic).header(X_REQUEST_ID, id).into());
+                    let problem = Problem::internal(&panic)
+                        .header(X_REQUEST_ID, id)
+                        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    return Err(problem.into());
                 }
             };
             Ok(finish(response, &api, id))
@@ -85,7 +97,8 @@ fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> Ser
         .map(|problem| problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default()));
     let mut response = answer.unwrap_or(response);
     let headers = response.headers_mut();
-    if request.path().starts_with("/api") && !headers.contains_key(header::CACHE_CONTROL) {
+    // Everything that may be kept by a cache says so itself.
+    if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     headers.insert(X_REQUEST_ID, id);

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use super::api::Api;
 use super::problem::{Problem, ProblemType};
 use super::{body, prefer, request};
-use crate::job::{Fault, Job, NewJob, StateName};
+use crate::job::{Job, StateName};
 use crate::jobs::SubmitError;
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
@@ -24,7 +24,15 @@ pub(super) async fn submit(
         return Err(SubmitError::Draining.into());
     }
     let draft = request::one(&body)?;
-    let new = whole(&api, draft)?;
+    if !draft.is_whole() {
+        return Err(Problem::faults(
+            ProblemType::ValidationFailed,
+            draft.into_faults(&api.jobs),
+        ));
+    }
+    let new = draft
+        .into_job()
+        .ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
     let job = api.jobs.submit(new).await?;
     match prefer::wait(&request) {
         None => Ok(accepted(&api, &job)),
@@ -44,20 +52,6 @@ pub(super) async fn submit(
             Ok(response)
         }
     }
-}
-
-/// The job of a draft, or every fault that it has.
-fn whole(api: &Api, draft: request::Draft) -> Result<NewJob, Problem> {
-    match draft.job {
-        Some(job) if draft.faults.is_empty() => Ok(job),
-        Some(job) => Err(all_faults(api, draft.faults, &job)),
-        None => Err(Problem::faults(ProblemType::ValidationFailed, draft.faults)),
-    }
-}
-
-fn all_faults(api: &Api, mut faults: Vec<Fault>, job: &NewJob) -> Problem {
-    faults.extend(api.jobs.check(job));
-    Problem::faults(ProblemType::ValidationFailed, faults)
 }
 
 /// 202: the job, where to ask for it, and when.

@@ -38,14 +38,11 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
     let mut response = HttpResponse::Ok();
     let next = page.next.map(|id| {
         let cursor = cursor_of(id);
-        let mut url = reqwest::Url::parse("http://localhost/api/jobs").ok();
-        if let Some(url) = &mut url {
-            let kept = pairs.iter().filter(|(name, _)| name != "cursor");
-            url.query_pairs_mut()
-                .extend_pairs(kept)
-                .append_pair("cursor", &cursor);
-        }
-        let query = url.as_ref().and_then(|url| url.query()).unwrap_or_default();
+        let kept = pairs.iter().filter(|(name, _)| name != "cursor");
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(kept)
+            .append_pair("cursor", &cursor)
+            .finish();
         (cursor, format!("{}/api/jobs?{query}", api.base_url))
     });
     if let Some((_, url)) = &next {
@@ -101,9 +98,12 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
                 Ok(time) => filter.created_before = Some(time),
                 Err(detail) => faults.malformed(name, &detail),
             },
-            "limit" => match value.parse() {
-                Ok(limit) if (1..=LARGEST_LIMIT).contains(&limit) => query.limit = limit,
-                Ok(_) => faults.invalid(name, "must be 1 to 100"),
+            // Read as widely as possible: a number that is out of range can be parsed and is not valid.
+            "limit" => match value.parse::<i128>() {
+                Ok(limit) => match usize::try_from(limit) {
+                    Ok(limit @ 1..=LARGEST_LIMIT) => query.limit = limit,
+                    _ => faults.invalid(name, "must be 1 to 100"),
+                },
                 Err(_) => faults.malformed(name, "must be a whole number, 1 to 100"),
             },
             "cursor" => query.before = Some(read_cursor(value)?),
@@ -167,6 +167,8 @@ fn read_cursor(text: &str) -> Result<JobId, Problem> {
         .decode(text)
         .ok()
         .and_then(|bytes| uuid::Uuid::from_slice(&bytes).ok())
+        // All of ours are of this version; nearly nothing that somebody made up is.
+        .filter(|id| id.get_version_num() == 7)
         .map(JobId::from_uuid)
         .ok_or_else(|| {
             Problem::new(

@@ -5,10 +5,11 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::job::{Fault, StateName};
-use crate::jobs::{CancelError, RetryError, SubmitError};
+use crate::jobs::{CancelError, MAX_FAULTS, RetryError, SubmitError};
 use crate::store::StoreError;
 
 /// What went wrong, as far as the caller can do something about it.
@@ -211,10 +212,16 @@ impl Problem {
     }
 
     /// Several faults of one body.
-    pub fn faults(kind: ProblemType, faults: Vec<Fault>) -> Self {
+    pub fn faults(kind: ProblemType, mut faults: Vec<Fault>) -> Self {
+        let more = faults.len() >= MAX_FAULTS;
+        faults.truncate(MAX_FAULTS);
         let detail = match &faults[..] {
             [fault] if fault.pointer.is_empty() => format!("The body {}.", fault.detail),
+            [fault] if fault.detail.ends_with('?') => format!("{}: {}", fault.pointer, fault.detail),
             [fault] => format!("{}: {}.", fault.pointer, fault.detail),
+            _ if more => {
+                format!("At least {MAX_FAULTS} members are not valid; the first are named in errors.")
+            }
             _ => format!("{} members are not valid; each is named in errors.", faults.len()),
         };
         let errors: Vec<Value> = faults
@@ -265,17 +272,17 @@ impl Problem {
             T::NotFound => "about:blank".to_owned(),
             kind => format!("{base}/problems/{}", kind.slug()),
         };
-        let mut body = json!({
-            "type": kind,
-            "title": inner.kind.title(),
-            "status": inner.kind.status().as_u16(),
-            "detail": inner.detail,
-            "instance": instance,
-            "request_id": request_id,
-        });
-        if let Value::Object(body) = &mut body {
-            body.extend(inner.members.clone());
-        }
+        let body = Body {
+            kind,
+            title: inner.kind.title(),
+            status: inner.kind.status().as_u16(),
+            detail: &inner.detail,
+            instance,
+            request_id,
+            members: &inner.members,
+        };
+        // Plain data: writing it into memory cannot fail.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = HttpResponse::build(inner.kind.status());
         for (name, value) in &inner.headers {
             response.insert_header((name.clone(), value.clone()));
@@ -283,10 +290,22 @@ impl Problem {
         if inner.close {
             response.force_close();
         }
-        response
-            .content_type("application/problem+json")
-            .body(body.to_string())
+        response.content_type("application/problem+json").body(body)
     }
+}
+
+/// The members in the order in which people read them.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    request_id: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 impl fmt::Display for Problem {

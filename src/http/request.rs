@@ -12,9 +12,12 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
 use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, parse_duration};
+use crate::jobs::{Jobs, MAX_FAULTS, MAX_TAGS};
 
 /// Members of the contract that this version does not have yet. Better refused than silently ignored.
 const NOT_YET: [&str; 4] = ["unique", "callback_url", "callback_events", "notify_email"];
+/// How deep a body may be nested: what the JSON parser goes down to.
+const DEEPEST: usize = 127;
 const KNOWN: [&str; 9] = [
     "kind",
     "payload",
@@ -59,8 +62,33 @@ struct StraightBatch<'a> {
 /// A job as far as it could be read, and what could not be. With faults it must not be submitted, only looked at for
 /// more of them.
 pub(super) struct Draft {
-    pub(super) job: Option<NewJob>,
-    pub(super) faults: Vec<Fault>,
+    job: Option<NewJob>,
+    /// Whether the kind of `job` is what the caller wrote, or only stands in for what could not be read.
+    kind_read: bool,
+    faults: Vec<Fault>,
+}
+
+impl Draft {
+    /// Whether everything could be read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// The job, if everything could be read.
+    pub(super) fn into_job(self) -> Option<NewJob> {
+        self.job.filter(|_| self.faults.is_empty())
+    }
+
+    /// Everything that is wrong with it: what could not be read, and what could but is not valid.
+    pub(super) fn into_faults(self, jobs: &Jobs) -> Vec<Fault> {
+        let mut faults = self.faults;
+        match self.job {
+            Some(job) if self.kind_read => faults.extend(jobs.check(&job)),
+            Some(job) => faults.extend(jobs.check_members(&job)),
+            None => {}
+        }
+        faults
+    }
 }
 
 /// Reads one job.
@@ -69,7 +97,7 @@ pub(super) struct Draft {
 ///
 /// When the body is not JSON at all.
 pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
-    let text = utf8(body)?;
+    let text = text_of(body)?;
     match serde_json::from_str::<Straight<'_>>(text) {
         Ok(straight) => Ok(straight.into_draft()),
         Err(error) => same_or(draft_of(&tree(text)?), &error),
@@ -80,11 +108,14 @@ pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
 ///
 /// # Errors
 ///
-/// When the body is not JSON at all, or not an object with an array of jobs.
-pub(super) fn many(body: &[u8]) -> Result<Vec<Draft>, Problem> {
-    let text = utf8(body)?;
+/// When the body is not JSON at all, or not an object with an array of 1 to `limit` jobs.
+pub(super) fn many(body: &[u8], limit: usize) -> Result<Vec<Draft>, Problem> {
+    let text = text_of(body)?;
     let error = match serde_json::from_str::<StraightBatch<'_>>(text) {
-        Ok(batch) => return Ok(batch.jobs.into_iter().map(Straight::into_draft).collect()),
+        Ok(batch) => {
+            in_number(batch.jobs.len(), limit)?;
+            return Ok(batch.jobs.into_iter().map(Straight::into_draft).collect());
+        }
         Err(error) => error,
     };
     let invalid = |faults| Problem::faults(ProblemType::ValidationFailed, faults);
@@ -94,10 +125,14 @@ pub(super) fn many(body: &[u8]) -> Result<Vec<Draft>, Problem> {
     let mut faults: Vec<Fault> = members
         .keys()
         .filter(|member| *member != "jobs")
+        .take(MAX_FAULTS)
         .map(|member| unknown_member(member, &["jobs"]))
         .collect();
     let drafts: Vec<Draft> = match members.get("jobs") {
-        Some(Value::Array(jobs)) => jobs.iter().map(draft_of).collect(),
+        Some(Value::Array(jobs)) => {
+            in_number(jobs.len(), limit)?;
+            jobs.iter().map(draft_of).collect()
+        }
         Some(_) => {
             faults.push(Fault::new("/jobs", "must be an array of jobs"));
             Vec::new()
@@ -117,17 +152,59 @@ pub(super) fn many(body: &[u8]) -> Result<Vec<Draft>, Problem> {
         }));
         return Err(invalid(faults));
     }
-    if drafts.iter().all(|draft| draft.faults.is_empty()) {
+    if drafts.iter().all(Draft::is_whole) {
         return Err(malformed(&error));
     }
     Ok(drafts)
 }
 
-fn utf8(body: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(body).map_err(|error| {
+fn in_number(jobs: usize, limit: usize) -> Result<(), Problem> {
+    if (1..=limit).contains(&jobs) {
+        return Ok(());
+    }
+    let fault = Fault::new("/jobs", format!("must hold 1 to {limit} jobs"));
+    Err(Problem::faults(ProblemType::ValidationFailed, vec![fault]))
+}
+
+/// The body as text that can be parsed without going too deep.
+fn text_of(body: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(body).map_err(|error| {
         let detail = format!("The body is not UTF-8: see byte {}.", error.valid_up_to());
         Problem::new(ProblemType::MalformedRequest, detail)
-    })
+    })?;
+    match too_deep(body) {
+        None => Ok(text),
+        Some(place) => {
+            let detail = format!("The body is nested deeper than {DEEPEST} levels: see byte {place}.");
+            Err(Problem::new(ProblemType::MalformedRequest, detail))
+        }
+    }
+}
+
+/// Where a body goes deeper than [`DEEPEST`]. A payload is kept as text and only parsed by its handler: without this it
+/// could be accepted although nobody can look into it.
+fn too_deep(body: &[u8]) -> Option<usize> {
+    // Nearly every body has fewer brackets in all than levels are allowed, and counting them is quick.
+    if body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= DEEPEST {
+        return None;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (place, byte) in body.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return Some(place);
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn tree(text: &str) -> Result<Value, Problem> {
@@ -152,7 +229,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
         "The body is not JSON: it ends too early.".to_owned()
     } else {
         let (line, column) = (error.line(), error.column());
-        format!("The body is not JSON, or nested deeper than 128 levels: see line {line}, column {column}.")
+        format!("The body is not JSON: see line {line}, column {column}.")
     };
     Problem::new(ProblemType::MalformedRequest, detail)
 }
@@ -181,7 +258,8 @@ impl Straight<'_> {
             Some(raw) => raw.to_owned(),
             None => empty_object(),
         };
-        let job = kind.map(|kind| NewJob {
+        let kind_read = kind.is_some();
+        let job = kind.or_else(stand_in).map(|kind| NewJob {
             queue: reader.queue(self.queue.as_deref()),
             delay: reader.delay(self.delay.as_deref(), self.run_at.as_deref()),
             max_attempts: self.max_attempts,
@@ -192,9 +270,15 @@ impl Straight<'_> {
         });
         Draft {
             job,
+            kind_read,
             faults: reader.faults,
         }
     }
+}
+
+/// Stands for a kind that could not be read, so that the rest of the job can be looked at.
+fn stand_in() -> Option<KindName> {
+    KindName::new("unread").ok()
 }
 
 fn empty_object() -> Box<RawValue> {
@@ -207,10 +291,12 @@ fn draft_of(value: &Value) -> Draft {
     let Value::Object(members) = value else {
         return Draft {
             job: None,
+            kind_read: false,
             faults: vec![Fault::new("", "must be an object")],
         };
     };
-    for member in members.keys().filter(|member| !KNOWN.contains(&member.as_str())) {
+    let unknown = members.keys().filter(|member| !KNOWN.contains(&member.as_str()));
+    for member in unknown.take(MAX_FAULTS) {
         reader.faults.push(unknown_member(member, &KNOWN));
     }
     let kind = match members.get("kind") {
@@ -255,7 +341,8 @@ fn draft_of(value: &Value) -> Draft {
             Vec::new()
         }
     };
-    let job = kind.map(|kind| NewJob {
+    let kind_read = kind.is_some();
+    let job = kind.or_else(stand_in).map(|kind| NewJob {
         queue,
         delay,
         max_attempts,
@@ -266,6 +353,7 @@ fn draft_of(value: &Value) -> Draft {
     });
     Draft {
         job,
+        kind_read,
         faults: reader.faults,
     }
 }
@@ -330,7 +418,8 @@ impl Reader {
 
     fn tags<'a>(&mut self, texts: impl Iterator<Item = Option<&'a str>>) -> Vec<Tag> {
         let mut tags = Vec::new();
-        for (n, text) in texts.enumerate() {
+        // One more than is allowed, so that too many are noticed and no more is read for it.
+        for (n, text) in texts.enumerate().take(MAX_TAGS + 1) {
             let pointer = format!("/tags/{n}");
             match text {
                 Some(text) => {

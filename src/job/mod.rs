@@ -1,6 +1,6 @@
 //! What a job is: pure data and pure rules, without a runtime, without I/O, without a clock.
 //!
-//! Read [`state`] first: it holds the one function by which a job changes.
+//! Read [`transition`] first: it is the one function by which a job changes.
 
 mod name;
 mod record;
@@ -10,6 +10,7 @@ mod state;
 mod time;
 
 pub use name::{JobId, KindName, NameError, QueueName, Tag};
+pub(crate) use record::truncate;
 pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};

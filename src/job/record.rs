@@ -305,7 +305,7 @@ impl JobLog {
 }
 
 /// The beginning of `text`, at most `limit` bytes, cut between two characters.
-fn truncate(text: &str, limit: usize) -> &str {
+pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 

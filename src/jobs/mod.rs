@@ -15,3 +15,4 @@ pub use running::Leash;
 pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
 pub use settle::{CancelError, Canceled, RetryError, Started};
 pub use submit::SubmitError;
+pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};

@@ -71,7 +71,8 @@ impl Jobs {
         );
         let now = self.0.clock.now();
         let job = self.0.store.apply(id, change, now).await?;
-        let moves = !(progress || cancel && job.state.name() == StateName::Processing);
+        let only_told = cancel && job.state.name() == StateName::Processing;
+        let moves = !(progress || only_told);
         let kind = if moves {
             EventKind::State(job.state.name())
         } else {
@@ -95,7 +96,7 @@ impl Jobs {
     }
 
     /// A due job gets its place in the queue.
-    pub(crate) async fn enqueue(&self, id: JobId, slot: Slot) -> Result<(), ApplyError> {
+    pub(crate) async fn enqueue(&self, id: JobId, mut slot: Slot) -> Result<(), ApplyError> {
         let change = Change::Enqueue { turn: slot.turn() };
         self.change(id, change).await?;
         slot.push(id);
@@ -194,7 +195,7 @@ impl Jobs {
             return Err(RetryError::NotRetryable(state));
         }
         let line = self.line_of(&job).ok_or(RetryError::NotFound)?;
-        let slot = self.room_for_one(line).await.map_err(RetryError::Submit)?;
+        let mut slot = self.room_for_one(line).await.map_err(RetryError::Submit)?;
         drop(job);
         let job = self
             .change(id, Change::Retry { turn: slot.turn() })

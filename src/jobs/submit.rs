@@ -12,7 +12,10 @@ use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, T
 use crate::queue::{Closed, ReserveManyError, Slot};
 use crate::store::InsertError;
 
-const MAX_TAGS: usize = 20;
+/// How many faults are named at most: a body can hold any number.
+pub(crate) const MAX_FAULTS: usize = 100;
+/// How many tags a job can have.
+pub(crate) const MAX_TAGS: usize = 20;
 const MAX_ATTEMPTS: u32 = 100;
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 const LONGEST_DELAY: Duration = Duration::from_hours(366 * 24);
@@ -67,19 +70,7 @@ impl Jobs {
     /// When the future is dropped the job was accepted whole or not at all.
     pub async fn submit(&self, new: NewJob) -> Result<Arc<Job>, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
-        let registered = self
-            .registered(&new)
-            .map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
-        let faults = self.faults(&new, registered);
-        if !faults.is_empty() {
-            return Err(SubmitError::Invalid(faults));
-        }
-        if new.payload.get().len() > self.0.limits.payload {
-            return Err(SubmitError::PayloadTooLarge {
-                pointer: "/payload".into(),
-                limit: self.0.limits.payload,
-            });
-        }
+        let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
         let job = self.job(new, registered, now);
         let slot = match job.state {
@@ -116,19 +107,17 @@ impl Jobs {
         let mut faults = Vec::new();
         let mut unknown = false;
         for (n, new) in all.iter().enumerate() {
-            let parent = format!("/{n}");
-            match self.registered(new) {
-                Ok(registered) => {
-                    faults.extend(
-                        self.faults(new, registered)
-                            .into_iter()
-                            .map(|fault| fault.under(&parent)),
-                    );
-                }
-                Err(fault) => {
+            match self.admit(new, &format!("/{n}")) {
+                Ok(_) => {}
+                Err(SubmitError::UnknownKind(of_this)) => {
                     unknown = true;
-                    faults.push(fault.under(&parent));
+                    faults.extend(of_this);
                 }
+                Err(SubmitError::Invalid(of_this)) => faults.extend(of_this),
+                Err(other) => return Err(other),
+            }
+            if faults.len() >= MAX_FAULTS {
+                break;
             }
         }
         if !faults.is_empty() {
@@ -136,13 +125,6 @@ impl Jobs {
                 SubmitError::UnknownKind(faults)
             } else {
                 SubmitError::Invalid(faults)
-            });
-        }
-        let limit = self.0.limits.payload;
-        if let Some(n) = all.iter().position(|new| new.payload.get().len() > limit) {
-            return Err(SubmitError::PayloadTooLarge {
-                pointer: format!("/{n}/payload"),
-                limit,
             });
         }
         let now = self.0.clock.now();
@@ -176,10 +158,48 @@ impl Jobs {
 
     /// Everything that is wrong with a job, without accepting it.
     pub fn check(&self, new: &NewJob) -> Vec<Fault> {
-        match self.registered(new) {
-            Ok(registered) => self.faults(new, registered),
-            Err(fault) => vec![fault],
+        self.faults(new, &self.registered(new))
+    }
+
+    fn faults(&self, new: &NewJob, registered: &Result<&Arc<Registered>, Fault>) -> Vec<Fault> {
+        let mut faults = self.check_members(new);
+        match registered {
+            // A payload that is too large is not looked at: that alone would cost too much.
+            Ok(_) if new.payload.get().len() > self.0.limits.payload => {
+                let limit = self.0.limits.payload;
+                faults.push(Fault::new("/payload", format!("must be at most {limit} bytes")));
+            }
+            Ok(registered) => {
+                let of_payload = registered.check(&new.payload).into_iter().take(MAX_FAULTS);
+                faults.extend(of_payload.map(|fault| fault.under("/payload")));
+            }
+            Err(fault) => faults.insert(0, fault.clone()),
         }
+        faults
+    }
+
+    /// The kind of a job that may be accepted; `parent` goes before the pointers.
+    fn admit(&self, new: &NewJob, parent: &str) -> Result<&Arc<Registered>, SubmitError> {
+        let registered = self.registered(new);
+        let limit = self.0.limits.payload;
+        if registered.is_ok() && new.payload.get().len() > limit {
+            return Err(SubmitError::PayloadTooLarge {
+                pointer: format!("{parent}/payload"),
+                limit,
+            });
+        }
+        let faults = self.faults(new, &registered);
+        if faults.is_empty()
+            && let Ok(registered) = registered
+        {
+            return Ok(registered);
+        }
+        let faults = faults.into_iter().map(|fault| fault.under(parent)).collect();
+        Err(if registered.is_err() {
+            SubmitError::UnknownKind(faults)
+        } else {
+            SubmitError::Invalid(faults)
+        })
     }
 
     fn registered(&self, new: &NewJob) -> Result<&Arc<Registered>, Fault> {
@@ -192,8 +212,8 @@ impl Jobs {
         })
     }
 
-    /// Everything that is wrong with a job of a known kind.
-    fn faults(&self, new: &NewJob, registered: &Registered) -> Vec<Fault> {
+    /// Everything that is wrong with a job apart from its kind and its payload.
+    pub(crate) fn check_members(&self, new: &NewJob) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut check = |valid: bool, pointer: &str, detail: &str| {
             if !valid {
@@ -236,12 +256,6 @@ impl Jobs {
             None => {}
         }
         check(new.tags.len() <= MAX_TAGS, "/tags", "must hold at most 20 tags");
-        faults.extend(
-            registered
-                .check(&new.payload)
-                .into_iter()
-                .map(|fault| fault.under("/payload")),
-        );
         faults
     }
 
@@ -309,8 +323,8 @@ impl Jobs {
     ) -> Result<Vec<Arc<Job>>, SubmitError> {
         let mut jobs = Vec::with_capacity(rows.len());
         let mut slots = Vec::with_capacity(rows.len());
-        for (mut job, slot) in rows {
-            if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &slot) {
+        for (mut job, mut slot) in rows {
+            if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &mut slot) {
                 *turn = Some(slot.turn());
             }
             jobs.push(Arc::new(job));

@@ -24,6 +24,7 @@ pub async fn check(make: impl Fn(usize) -> Box<dyn Queue>) {
     reserves_many_or_none(&*make(3)).await;
     delivers_again_what_was_not_acked(&*make(3)).await;
     loses_nothing_in_a_dropped_wait(&*make(3)).await;
+    can_be_asked_without_waiting(&*make(3)).await;
     survives_its_consumer(&*make(3)).await;
     closes_in_order(&*make(3)).await;
     closing_wakes_everybody(&*make(1)).await;
@@ -85,6 +86,24 @@ async fn is_bounded(queue: &dyn Queue) {
     assert_eq!(take(&mut *queue.consume()).await, id(1));
     assert_eq!(queue.depth(), 1);
     push(queue, 3).await;
+}
+
+/// Asking without waiting may find nothing although there is something, but takes nothing twice and loses nothing.
+async fn can_be_asked_without_waiting(queue: &dyn Queue) {
+    let mut consumer = queue.consume();
+    assert!(consumer.try_next().is_none());
+    push(queue, 1).await;
+    push(queue, 2).await;
+    let mut seen = vec![take(&mut *consumer).await];
+    match consumer.try_next() {
+        Some(delivery) => {
+            seen.push(delivery.id());
+            delivery.ack();
+        }
+        None => seen.push(take(&mut *consumer).await),
+    }
+    assert_eq!(seen, [id(1), id(2)]);
+    assert!(consumer.try_next().is_none());
 }
 
 async fn gives_back_dropped_slots(queue: &dyn Queue) {
@@ -218,7 +237,7 @@ async fn closing_wakes_everybody(queue: &dyn Queue) {
 async fn counts_who_is_in_front(queue: &dyn Queue) {
     let mut turns = Vec::new();
     for n in 0..3 {
-        let slot = in_time("room", queue.reserve()).await.expect("the queue is open");
+        let mut slot = in_time("room", queue.reserve()).await.expect("the queue is open");
         turns.push(slot.turn());
         slot.push(id(n));
     }
@@ -232,11 +251,20 @@ async fn counts_who_is_in_front(queue: &dyn Queue) {
             .collect::<Vec<_>>()
     };
     assert_eq!(ahead(), [0, 1, 2]);
+    drop(in_time("room", queue.reserve()).await.expect("the queue is open"));
+    let mut slot = in_time("room", queue.reserve()).await.expect("the queue is open");
+    slot.turn();
+    drop(slot);
+    assert_eq!(
+        ahead(),
+        [0, 1, 2],
+        "a slot that was given back was in front of nobody"
+    );
     let mut consumer = queue.consume();
     take(&mut *consumer).await;
     assert_eq!(ahead(), [0, 0, 1]);
     drop(in_time("room", queue.reserve()).await.expect("the queue is open"));
-    let last = in_time("room", queue.reserve()).await.expect("the queue is open");
+    let mut last = in_time("room", queue.reserve()).await.expect("the queue is open");
     assert_eq!(
         queue.ahead(last.turn()),
         Some(2),

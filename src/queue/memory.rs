@@ -24,9 +24,9 @@ struct Shared {
     /// The receiving end outlives its consumer, so that a dispatcher that died can be replaced.
     receiver: Arc<AsyncMutex<mpsc::Receiver<JobId>>>,
     closed: CancellationToken,
-    /// Slots given out so far.
+    /// Turns given out so far.
     given: AtomicU64,
-    /// Slots that are no longer in front of anybody: received, or dropped unused.
+    /// Turns that are no longer in front of anybody: received, or dropped unused.
     gone: AtomicU64,
     /// Ids that were received and given back. They go out again before all others.
     returned: Mutex<VecDeque<JobId>>,
@@ -57,14 +57,11 @@ impl MemoryQueue {
     }
 
     fn slot(&self, permit: OwnedPermit<JobId>) -> Slot {
-        let turn = self.shared.given.fetch_add(1, Ordering::Relaxed);
-        Slot::new(
-            turn,
-            Box::new(MemoryRoom {
-                permit: Some(permit),
-                shared: Arc::clone(&self.shared),
-            }),
-        )
+        Slot::new(Box::new(MemoryRoom {
+            permit: Some(permit),
+            turn: None,
+            shared: Arc::clone(&self.shared),
+        }))
     }
 }
 
@@ -139,11 +136,20 @@ impl Queue for MemoryQueue {
 
 struct MemoryRoom {
     permit: Option<OwnedPermit<JobId>>,
+    turn: Option<u64>,
     shared: Arc<Shared>,
 }
 
 impl Room for MemoryRoom {
+    fn turn(&mut self) -> u64 {
+        *self
+            .turn
+            .get_or_insert_with(|| self.shared.given.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn push(mut self: Box<Self>, id: JobId) {
+        // What is received counts as gone, so that it must have had a turn.
+        self.turn();
         if let Some(permit) = self.permit.take() {
             permit.send(id);
         }
@@ -152,7 +158,16 @@ impl Room for MemoryRoom {
 
 impl Drop for MemoryRoom {
     fn drop(&mut self) {
-        if self.permit.is_some() {
+        let (Some(_), Some(turn)) = (&self.permit, self.turn) else {
+            return;
+        };
+        // The last turn is simply taken back. An earlier one counts as gone, which is one too many for those in front
+        // of it until it would have been its turn.
+        let given = &self.shared.given;
+        if given
+            .compare_exchange(turn + 1, turn, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+        {
             self.shared.gone.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -216,6 +231,15 @@ impl Consumer for MemoryConsumer {
             }
         }
         .boxed()
+    }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        if let Some(delivery) = self.returned() {
+            return Some(delivery);
+        }
+        let id = self.receiver.as_mut()?.try_recv().ok()?;
+        self.shared.gone.fetch_add(1, Ordering::Relaxed);
+        Some(self.deliver(id))
     }
 }
 

@@ -58,6 +58,12 @@ pub trait Consumer: Send {
     ///
     /// Safe: an id that was received is never lost in a wait that is dropped.
     fn next(&mut self) -> BoxFuture<'_, Option<Delivery>>;
+
+    /// The next id, if there is one at this very moment. Unlike a [`Self::next`] that is polled and dropped, it leaves
+    /// nothing behind that would be woken. Default: a backend that cannot tell says that there is none.
+    fn try_next(&mut self) -> Option<Delivery> {
+        None
+    }
 }
 
 /// The queue takes no more.
@@ -78,31 +84,31 @@ pub enum ReserveManyError {
 
 /// Room for one id. Dropping it gives the room back.
 #[must_use = "dropping a slot gives the room back"]
-pub struct Slot {
-    turn: u64,
-    room: Box<dyn Room>,
-}
+pub struct Slot(Box<dyn Room>);
 
 /// What a backend does with a slot: pushing uses it up, dropping gives it back.
 pub trait Room: Send {
+    /// The place in the order of the queue: settled when it is first asked for, so that room which is given back without
+    /// that was never in front of anybody.
+    fn turn(&mut self) -> u64;
     /// Puts the id into the queue.
     fn push(self: Box<Self>, id: JobId);
 }
 
 impl Slot {
-    /// A slot of a backend; `turn` is its place in the order of the queue.
-    pub fn new(turn: u64, room: Box<dyn Room>) -> Self {
-        Self { turn, room }
+    /// A slot of a backend.
+    pub fn new(room: Box<dyn Room>) -> Self {
+        Self(room)
     }
 
-    /// The place in the order of the queue.
-    pub fn turn(&self) -> u64 {
-        self.turn
+    /// The place in the order of the queue. Ask for it right before the push.
+    pub fn turn(&mut self) -> u64 {
+        self.0.turn()
     }
 
     /// Puts an id into the room.
     pub fn push(self, id: JobId) {
-        self.room.push(id);
+        self.0.push(id);
     }
 }
 

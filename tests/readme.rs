@@ -1,0 +1,174 @@
+//! What README.md tells the reader to type does what README.md says.
+//!
+//! The fenced blocks below `<!-- session -->` are run, as one bash session, against a server of our own; the block below
+//! `<!-- answer -->` says what each of them prints. In an answer `…` stands for anything.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// What stands in README.md instead of the address of the server.
+const ADDRESS: &str = "127.0.0.1:8080";
+/// What the session prints between the outputs of two blocks.
+const BREAK: &str = "-- the next block --";
+
+#[test]
+fn the_session_works_as_it_is_told() {
+    let readme = readme();
+    let commands = blocks(&readme, "<!-- session -->", "sh");
+    let answers = blocks(&readme, "<!-- answer -->", "text");
+    assert!(commands.len() >= 5, "README.md has lost its session");
+    assert_eq!(commands.len(), answers.len(), "every block has its answer");
+
+    let server = Server::start();
+    let outputs = run(&commands, &server.address);
+    assert_eq!(
+        outputs.len(),
+        answers.len(),
+        "the session ended early: {outputs:#?}"
+    );
+    for ((command, answer), output) in commands.iter().zip(&answers).zip(&outputs) {
+        if let Err(missing) = contains_in_order(output, answer) {
+            panic!(
+                "README.md promises\n\n    {missing}\n\nin this order, of\n\n{command}\nwhich printed\n\n{output}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_mail_settings_are_valid() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = blocks(&readme(), "## Mail\n", "toml").concat();
+    std::fs::write(folder.path().join("backroom.toml"), settings).expect("the settings");
+    std::fs::write(folder.path().join("smtp-password"), "secret\n").expect("the password");
+    std::fs::create_dir(folder.path().join("templates")).expect("the templates");
+    let output = backroom(folder.path())
+        .arg("check")
+        .output()
+        .expect("the program runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn every_linked_file_is_there() {
+    let readme = readme();
+    let targets = readme
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    for target in targets.filter(|target| !target.starts_with('#') && !target.contains("://")) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(target);
+        assert!(path.exists(), "README.md links to {target}, which is not there");
+    }
+}
+
+#[test]
+fn answers_are_compared_in_order() {
+    assert_eq!(contains_in_order("a: 1\nb: 22\n{c}", "a: …\nb: 2…\n{c}"), Ok(()));
+    assert_eq!(contains_in_order("b\na", "a\nb"), Err("b".to_owned()));
+    assert_eq!(contains_in_order("x1y", "x…y…z"), Err("z".to_owned()));
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+}
+
+/// The fenced blocks of a language that follow a mark.
+fn blocks(text: &str, mark: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(mark)
+        .skip(1)
+        .map(|rest| {
+            let block = rest.trim_start().strip_prefix(&opening);
+            let block = block.unwrap_or_else(|| panic!("after {mark:?} there is no {opening:?}"));
+            block.split("```").next().unwrap_or_default().to_owned()
+        })
+        .collect()
+}
+
+/// Runs the blocks in one shell, and gives what each of them printed.
+fn run(commands: &[String], address: &str) -> Vec<String> {
+    let script = commands
+        .join(&format!("\nprintf '\\n%s\\n' '{BREAK}'\n"))
+        .replace(ADDRESS, address);
+    let output = Command::new("bash")
+        .args(["-eu", "-c", &script])
+        .env("no_proxy", "*")
+        .output()
+        .expect("bash runs");
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    printed.split(BREAK).map(|part| part.trim().to_owned()).collect()
+}
+
+/// Whether the pieces of `answer`, between its `…` and ends of lines, stand in `output` one after the other. If not, the
+/// first one that does not.
+fn contains_in_order(output: &str, answer: &str) -> Result<(), String> {
+    let mut rest = output;
+    for piece in answer.split(['…', '\n']).filter(|piece| !piece.is_empty()) {
+        let at = rest.find(piece).ok_or_else(|| piece.to_owned())?;
+        rest = &rest[at + piece.len()..];
+    }
+    Ok(())
+}
+
+/// The program, away from what the machine says about it.
+fn backroom(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
+    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BACKROOM_"));
+    for (name, _) in ours {
+        command.env_remove(name);
+    }
+    command.current_dir(folder);
+    command
+}
+
+/// The program, as a reader starts it, but on a free port. Killed at the end.
+struct Server {
+    child: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = backroom(folder.path())
+            .args(["--set", "server.bind=127.0.0.1:0", "--set", "log.format=json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut log = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let address = log
+            .by_ref()
+            .map_while(Result::ok)
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
+            .find(|line| line["message"] == "listening")
+            .and_then(|line| line["address"].as_str().map(str::to_owned))
+            .expect("it says where it listens");
+        // Nobody else reads the log, and a full pipe would hold up the server.
+        std::thread::spawn(move || log.for_each(drop));
+        Self {
+            child,
+            address,
+            _folder: folder,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
