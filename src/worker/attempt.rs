@@ -216,18 +216,17 @@ impl Desk {
             return;
         };
         leash.canceled().cancel();
-        self.abandon(job);
-        settle(
-            self,
-            job,
-            self.ending(job, &registered.settings, Some(told), None),
-        )
-        .await;
+        let ending = self.ending(job, &registered.settings, Some(told), None);
+        // Not if it has ended just now.
+        if settle(self, job, ending).await {
+            self.abandon(job);
+        }
         leash.let_go();
     }
 }
 
-async fn settle(desk: &Desk, job: &Job, ending: Ending) {
+/// Settles an attempt; says whether it was this that settled it.
+async fn settle(desk: &Desk, job: &Job, ending: Ending) -> bool {
     let failure = match &ending {
         Ending::Failed { outcome, error, .. } => Some((*outcome, Arc::clone(error))),
         _ => None,
@@ -242,13 +241,16 @@ async fn settle(desk: &Desk, job: &Job, ending: Ending) {
                     state = settled.state.name().as_str(), "attempt failed"
                 );
             }
+            true
         }
         // It was settled from outside, because it had not stopped in time.
         Err(ApplyError::Refused(_) | ApplyError::NotFound) => {
             tracing::warn!(job = %job.id(), attempt = job.attempt, "late end of an abandoned attempt ignored");
+            false
         }
         Err(ApplyError::Store(error)) => {
             tracing::error!(job = %job.id(), error = chain(&error), "attempt could not be settled");
+            false
         }
     }
 }

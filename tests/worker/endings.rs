@@ -271,6 +271,19 @@ async fn the_rest_between_attempts_is_that_of_the_profile() {
     assert_eq!(attempts(&fewer).len(), 2, "a job can have its own number");
 }
 
+/// The due loop looks once a second in any case, so that only a short rest shows that it is woken.
+#[tokio::test(start_paused = true)]
+async fn a_short_rest_is_exact_too() {
+    let rig = Setup {
+        retry: retry(3, Duration::from_millis(300), 2.0),
+        ..Setup::default()
+    }
+    .start(|_, _| Box::pin(async { Err(Failure::transient("x", "again")) }));
+    let given_up = rig.run(job("x")).await;
+    let began: Vec<f64> = attempts(&given_up).iter().map(|attempt| attempt.1).collect();
+    assert_eq!(began, [0.0, 0.3, 0.9]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_far_side_asks_for_wins() {
     let rig = rig();

@@ -3,6 +3,7 @@
 mod bounds;
 mod due;
 mod endings;
+mod order;
 mod rig;
 mod stopping;
 mod stuck;
