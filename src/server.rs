@@ -1,15 +1,20 @@
 //! The composition root: from a configuration to a server that runs, and to its end.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+
+/// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
+pub use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, MailTransport};
@@ -28,6 +33,9 @@ use crate::worker::{Pool, Stop};
 /// How long connections may take to end once everything else has.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 2_048;
+
 /// The kinds that every server has.
 pub const BUILT_IN_KINDS: [&str; 2] = ["email", "noop"];
 
@@ -38,6 +46,7 @@ pub struct Backroom {
     stop: Stop,
     spill: Option<SpillFile>,
     patience: Patience,
+    drained: AtomicBool,
 }
 
 /// Collects handlers for a [`Backroom`].
@@ -136,8 +145,17 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`StartError`].
+    /// [`StartError`]. Nothing was taken in, and a spill file is as it was.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     pub async fn start(self) -> Result<Backroom, StartError> {
+        self.prepare()?.begin().await
+    }
+
+    /// Everything that can go wrong and changes nothing.
+    fn prepare(self) -> Result<Prepared, StartError> {
         let clock = self.clock.clone();
         let (mailer, registry, config) = self.parts()?;
         let spill = config
@@ -146,24 +164,9 @@ impl Builder {
             .as_deref()
             .map(SpillFile::open)
             .transpose()?;
-        let jobs = service(&config, clock.clone(), registry);
-        if let Some(spill) = &spill {
-            shutdown::take_up(&jobs, spill)
-                .await
-                .map_err(|error| match error.downcast::<SpillError>() {
-                    Ok(error) => StartError::Spill(error),
-                    Err(error) => StartError::Other(error),
-                })?;
-            // From here on the jobs are in memory, and nobody may run them a second time.
-            spill.clear()?;
-        }
-        let stop = Stop::default();
-        let phase = Phase::default();
-        let pool = Pool::start(jobs.clone(), stop.clone());
-        phase.ready();
         let api = Api {
-            jobs,
-            phase,
+            jobs: service(&config, clock.clone(), registry),
+            phase: Phase::default(),
             closing: CancellationToken::new(),
             mailer,
             redactor: Redactor::new(&clock.secret()),
@@ -174,12 +177,40 @@ impl Builder {
             ready_delay: config.shutdown.ready_delay,
             grace: config.shutdown.grace,
         };
+        Ok(Prepared { api, spill, patience })
+    }
+}
+
+/// A server that has only to begin.
+struct Prepared {
+    api: Api,
+    spill: Option<SpillFile>,
+    patience: Patience,
+}
+
+impl Prepared {
+    async fn begin(self) -> Result<Backroom, StartError> {
+        let Self { api, spill, patience } = self;
+        if let Some(spill) = &spill {
+            shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
+                match error.downcast::<SpillError>() {
+                    Ok(error) => StartError::Spill(error),
+                    Err(error) => StartError::Other(error),
+                }
+            })?;
+            // From here on the jobs are in memory, and nobody may run them a second time.
+            spill.clear()?;
+        }
+        let stop = Stop::default();
+        let pool = Pool::start(api.jobs.clone(), stop.clone());
+        api.phase.ready();
         Ok(Backroom {
             api,
             pool,
             stop,
             spill,
             patience,
+            drained: AtomicBool::new(false),
         })
     }
 }
@@ -215,7 +246,12 @@ impl Backroom {
         &self.api.mailer
     }
 
-    /// Stops the work, and accounts for it: see [`shutdown::drain`]. HTTP goes on answering until [`Self::close`].
+    /// Stops the work, and accounts for it: see [`shutdown::drain`]. HTTP goes on answering until [`Self::close`];
+    /// `hurry` skips the waiting.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not safe: when the future is dropped, intake stays refused and nothing is spilled or reported.
     pub async fn drain(&self, hurry: &CancellationToken) -> DrainReport {
         let Self {
             api,
@@ -223,8 +259,9 @@ impl Backroom {
             stop,
             spill,
             patience,
+            drained,
         } = self;
-        shutdown::drain(
+        let report = shutdown::drain(
             &api.jobs,
             pool,
             stop,
@@ -233,12 +270,43 @@ impl Backroom {
             spill.as_ref(),
             hurry,
         )
-        .await
+        .await;
+        drained.store(true, Ordering::SeqCst);
+        report
+    }
+
+    /// Drains, closes, and logs the report: all that is to be done at the end, when HTTP is served by somebody else.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::drain`].
+    pub async fn stop(self) -> DrainReport {
+        let report = self.drain(&CancellationToken::new()).await;
+        self.close();
+        report.log();
+        report
     }
 
     /// Answers who still waits for the end of a job with what is known, so that connections can be closed.
     pub fn close(&self) {
         self.api.closing.cancel();
+    }
+}
+
+impl Drop for Backroom {
+    fn drop(&mut self) {
+        if !self.drained.load(Ordering::SeqCst) {
+            let jobs = self
+                .api
+                .jobs
+                .volatile()
+                .iter()
+                .filter(|job| !job.state.is_terminal())
+                .count();
+            if jobs > 0 {
+                tracing::error!(jobs, "dropped without a drain: these jobs are lost");
+            }
+        }
     }
 }
 
@@ -250,30 +318,28 @@ impl Server {
     /// [`StartError`].
     pub async fn start(builder: Builder) -> Result<Self, StartError> {
         let settings = builder.config.server.clone();
-        // First of all: what cannot listen must not take up the spill file.
         let listen = |source| StartError::Listen {
             address: settings.bind,
             source,
         };
-        let listener = TcpListener::bind(settings.bind).map_err(listen)?;
+        let listener = listener(settings.bind).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let backroom = builder.start().await?;
-
-        match serve(&backroom, listener, address, &settings) {
-            Ok((handle, serving)) => Ok(Self {
-                backroom,
-                address,
-                handle,
-                serving,
-            }),
-            Err(error) => {
-                // What was taken up goes back to where it was.
-                let hurry = CancellationToken::new();
-                hurry.cancel();
-                backroom.drain(&hurry).await.log();
-                Err(error)
-            }
+        let prepared = builder.prepare()?;
+        let http = http_server(http::routes(prepared.api.clone()), listener, &settings).map_err(listen)?;
+        if let Some(file) = &settings.address_file {
+            write_address(file, address).map_err(|error| {
+                anyhow::anyhow!("server.address_file: cannot write {}: {error}", file.display())
+            })?;
         }
+        // Last of all, when nothing can go wrong any more: what cannot serve must not take up the spill file.
+        let backroom = prepared.begin().await?;
+        let handle = http.handle();
+        Ok(Self {
+            backroom,
+            address,
+            handle,
+            serving: tokio::spawn(http),
+        })
     }
 
     /// The address that it listens on.
@@ -306,14 +372,24 @@ impl Server {
 
 type Serving = JoinHandle<std::io::Result<()>>;
 
-/// Starts the HTTP threads.
-fn serve(
-    backroom: &Backroom,
+/// A socket that listens, with room for a burst of connections that are not accepted yet.
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// The HTTP threads. They do not answer before the server is awaited.
+fn http_server(
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     listener: TcpListener,
-    address: SocketAddr,
     settings: &config::Server,
-) -> Result<(ServerHandle, Serving), StartError> {
-    let routes = backroom.routes();
+) -> std::io::Result<actix_web::dev::Server> {
     let workers = match settings.http_workers {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         workers => workers,
@@ -328,16 +404,16 @@ fn serve(
         .client_request_timeout(settings.header_timeout)
         .shutdown_timeout(CLOSING.as_secs())
         .disable_signals()
-        .listen(listener)
-        .map_err(|source| StartError::Listen { address, source })?;
-    if let Some(file) = &settings.address_file {
-        shutdown::write_address(file, address).map_err(|error| {
-            anyhow::anyhow!("server.address_file: cannot write {}: {error}", file.display())
-        })?;
-    }
-    let server = server.run();
-    let handle = server.handle();
-    Ok((handle, tokio::spawn(server)))
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Writes the address that the server listens on, whole or not at all.
+fn write_address(path: &Path, address: SocketAddr) -> std::io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    std::fs::write(&temporary, format!("{address}\n"))?;
+    std::fs::rename(&temporary, path)
 }
 
 /// The service over memory backends.

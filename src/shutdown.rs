@@ -1,6 +1,5 @@
 //! How the server stops: in a fixed order, within bounds, and with an account of every job.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -14,6 +13,9 @@ use crate::worker::{Pool, Stop};
 
 /// How much longer than the longest `cancel_grace` the drain waits for attempts that were told to stop.
 const SLACK: Duration = Duration::from_millis(500);
+
+/// How long the drain waits for submissions that are half way in.
+const ENTERING: Duration = Duration::from_secs(1);
 
 /// Where the server is in its life. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -87,25 +89,16 @@ impl DrainReport {
             dead_letters_kept,
             ..
         } = *self;
+        // Under a target of its own, which `telemetry` lets through whatever the level: it is always told.
         if self.lost.is_empty() {
             tracing::info!(
-                finished,
-                interrupted,
-                spilled,
-                dead_letters_kept,
-                lost,
-                duration_ms,
-                "drain report"
+                target: "backroom_report",
+                finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report"
             );
         } else {
             tracing::error!(
-                finished,
-                interrupted,
-                spilled,
-                dead_letters_kept,
-                lost,
-                duration_ms,
-                "drain report"
+                target: "backroom_report",
+                finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report"
             );
         }
     }
@@ -115,6 +108,10 @@ impl DrainReport {
 /// stop, and what is left is spilled. HTTP goes on answering; whoever calls this closes it afterwards.
 ///
 /// `hurry` skips the waiting.
+///
+/// # Cancel safety
+///
+/// Not safe: when the future is dropped, intake stays refused and nothing is spilled or reported.
 pub async fn drain(
     jobs: &Jobs,
     pool: &Pool,
@@ -124,16 +121,17 @@ pub async fn drain(
     spill: Option<&SpillFile>,
     hurry: &CancellationToken,
 ) -> DrainReport {
-    let began = jobs.clock().now();
+    let (began, elapsed_before) = (jobs.clock().now(), jobs.clock().elapsed());
     let finished_before = jobs.finished();
     phase.stopping();
     within(patience.ready_delay, hurry, std::future::pending()).await;
 
     stop.soft.cancel();
-    jobs.close_intake().await;
+    // Who is just being accepted is done in no time; who does not get on is refused at the last moment.
+    within(ENTERING, hurry, jobs.close_intake()).await;
     tracing::info!(
         running = pool.running(),
-        grace_ms = patience.grace.as_millis(),
+        grace_ms = u64::try_from(patience.grace.as_millis()).unwrap_or(u64::MAX),
         "draining"
     );
     if !within(patience.grace, hurry, pool.finished()).await {
@@ -150,9 +148,11 @@ pub async fn drain(
             within(SLACK, &CancellationToken::new(), pool.finished()).await;
         }
     }
-    jobs.seal().await;
+    within(ENTERING, hurry, jobs.seal()).await;
     pool.abandon_all().await;
-    account(jobs, began, finished_before, spill)
+    let mut report = account(jobs, began, finished_before, spill);
+    report.duration = jobs.clock().elapsed().saturating_sub(elapsed_before);
+    report
 }
 
 /// Waits for a future, but not longer than `patience` and not after `hurry`; says whether it completed.
@@ -202,7 +202,7 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
             Some(_) => left.iter().map(|job| job.id()).collect(),
             None => unfinished.iter().map(|job| job.id()).collect(),
         },
-        duration: now.since(began),
+        duration: Duration::ZERO,
     }
 }
 
@@ -220,10 +220,18 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
     let mut found = spill.read()?;
     let fits = |job: &Job| -> Result<(), String> {
         if jobs.registry().get(job.spec.kind.as_str()).is_none() {
-            return Err(format!("there is no kind {} any more", job.spec.kind));
+            return Err(format!(
+                "job {}: there is no kind {} any more",
+                job.id(),
+                job.spec.kind
+            ));
         }
         if !jobs.has_queue(job.spec.queue.as_str()) {
-            return Err(format!("there is no queue {} any more", job.spec.queue));
+            return Err(format!(
+                "job {}: there is no queue {} any more",
+                job.id(),
+                job.spec.queue
+            ));
         }
         Ok(())
     };
@@ -238,21 +246,10 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());
     jobs.store().insert(fitting).await?;
-    spill.keep_rejected(&found.rejected)?;
+    spill.keep_rejected(&found.rejected, jobs.clock().now())?;
     if taken > 0 {
         let file = spill.path().display();
         tracing::info!(jobs = taken, rejected = found.rejected.len(), file = %file, "spilled jobs taken up");
     }
     Ok(taken)
-}
-
-/// Writes the address that the server listens on, whole or not at all.
-///
-/// # Errors
-///
-/// When the file cannot be written.
-pub fn write_address(path: &Path, address: std::net::SocketAddr) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, format!("{address}\n"))?;
-    std::fs::rename(&temporary, path)
 }

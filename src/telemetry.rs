@@ -16,7 +16,7 @@ use crate::config::{Log, LogFormat};
 /// When the level is none, or there is a subscriber already.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     // The HTTP server tells every start of a thread; whoever wants that can name it in `log.level`.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", log.level))?;
+    let filter = EnvFilter::try_new(format!("actix_server=warn,backroom_report=info,{}", log.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

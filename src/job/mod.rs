@@ -10,7 +10,7 @@ mod state;
 mod time;
 
 pub use name::{JobId, KindName, NameError, QueueName, Tag};
-pub(crate) use record::truncate;
+pub(crate) use record::{ATTEMPTS_KEPT, truncate};
 pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};

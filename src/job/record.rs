@@ -11,7 +11,7 @@ use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transitio
 use super::{AttemptOutcome, JobId, KindName, QueueName, Tag, Timestamp};
 
 /// How many attempts are remembered: the first, and the last nine.
-const ATTEMPTS_KEPT: usize = 10;
+pub(crate) const ATTEMPTS_KEPT: usize = 10;
 /// How many log lines are remembered: the last ones.
 const LOG_LINES_KEPT: usize = 100;
 /// How long a log line may be, in bytes; the rest is cut.
@@ -182,7 +182,7 @@ impl Job {
             Ending::Failed { error, .. } => Some(Arc::clone(error)),
             _ => None,
         };
-        if self.attempts.len() == ATTEMPTS_KEPT {
+        if self.attempts.len() >= ATTEMPTS_KEPT {
             self.attempts.remove(1);
         }
         self.attempts.push(Attempt {

@@ -342,7 +342,11 @@ impl Jobs {
     }
 
     /// Refuses further jobs, waits for those who are just being accepted, and closes the queues.
-    pub(crate) async fn close_intake(&self) {
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what was closed stays closed.
+    pub async fn close_intake(&self) {
         self.0.gate.stage.fetch_max(DRAINING, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         // Who waits for room is refused now and leaves at once.
@@ -365,12 +369,21 @@ impl Jobs {
         self.0.gate.stage.load(Ordering::SeqCst) >= DRAINING
     }
 
+    pub(super) fn is_sealed(&self) -> bool {
+        self.0.gate.stage.load(Ordering::SeqCst) >= SEALED
+    }
+
     pub(crate) fn lines(&self) -> impl Iterator<Item = &Arc<Line>> {
         self.0.lines.values()
     }
 
     pub(crate) fn running(&self) -> &Running {
         &self.0.running
+    }
+
+    /// The jobs that would be gone with the process: see `Store::volatile`.
+    pub(crate) fn volatile(&self) -> Vec<Arc<Job>> {
+        self.0.store.volatile()
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {

@@ -330,6 +330,10 @@ impl Jobs {
             jobs.push(Arc::new(job));
             slots.push(slot);
         }
+        // Whoever comes so late that the drain has not waited for it must not be accepted any more.
+        if self.is_sealed() {
+            return Err(SubmitError::Draining);
+        }
         self.0.store.insert(jobs.clone()).await?;
         for (job, slot) in jobs.iter().zip(slots) {
             self.0.events.tell(EventKind::State(job.state.name()), now, job);

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::{
-    Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName, Spec, StateName,
-    Tag, Timestamp,
+    ATTEMPTS_KEPT, Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName,
+    Spec, StateName, Tag, Timestamp,
 };
 
 const VERSION: u32 = 1;
@@ -24,6 +24,8 @@ const VERSION: u32 = 1;
 #[derive(Debug)]
 pub struct SpillFile {
     path: PathBuf,
+    /// Synced after a rename and a removal, which are on disk only then.
+    folder: File,
     /// Locked as long as this server lives.
     _lock: File,
 }
@@ -120,25 +122,33 @@ impl SpillFile {
             path: path.to_owned(),
             source,
         };
+        // Resolved once: through links to what they lead to, and independent of a later change of folder.
+        let path = resolve(path).map_err(io)?;
+        // Opened now: a folder that cannot be synced must be found before anything is taken out of it.
+        let folder = File::open(path.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+        let name = beside(&path, "lock");
         loop {
             let lock = OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .write(true)
                 .mode(0o600)
-                .open(beside(path, "lock"))
+                .open(&name)
                 .map_err(io)?;
             match lock.try_lock() {
-                Ok(()) if is_at(&lock, &beside(path, "lock")) => {
-                    return Ok(Self {
-                        path: path.to_owned(),
-                        _lock: lock,
-                    });
-                }
-                // The one before has just removed it: a lock on a file that nobody finds keeps nobody out.
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(SpillError::InUse(path.to_owned())),
+                Err(TryLockError::WouldBlock) => return Err(SpillError::InUse(path)),
                 Err(TryLockError::Error(source)) => return Err(io(source)),
+            }
+            // Its last owner may have removed the name after this one had opened it: then somebody else can lock a
+            // new file of that name, and this lock is worth nothing.
+            let locked = lock.metadata().map_err(io)?.ino();
+            if fs::metadata(&name).is_ok_and(|named| named.ino() == locked) {
+                return Ok(Self {
+                    path,
+                    folder,
+                    _lock: lock,
+                });
             }
         }
     }
@@ -215,7 +225,7 @@ impl SpillFile {
     /// # Errors
     ///
     /// When that file cannot be written.
-    pub fn keep_rejected(&self, rejected: &[Rejected]) -> Result<(), SpillError> {
+    pub fn keep_rejected(&self, rejected: &[Rejected], now: Timestamp) -> Result<(), SpillError> {
         if rejected.is_empty() {
             return Ok(());
         }
@@ -226,6 +236,16 @@ impl SpillFile {
                 .append(true)
                 .mode(0o600)
                 .open(&path)?;
+            if file.metadata()?.len() == 0 {
+                // With this line it can be given back under the name of the spill file, once what was wrong is mended.
+                let header = Header {
+                    backroom_spill: VERSION,
+                    written_at: now,
+                    jobs: 0,
+                };
+                serde_json::to_writer(&mut file, &header)?;
+                file.write_all(b"\n")?;
+            }
             for line in rejected {
                 file.write_all(&line.content)?;
                 file.write_all(b"\n")?;
@@ -250,7 +270,10 @@ impl SpillFile {
     pub fn clear(&self) -> Result<(), SpillError> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
-            _ => self.sync_folder().map_err(|source| self.io(source)),
+            _ => {
+                self.sync_folder();
+                Ok(())
+            }
         }
     }
 
@@ -297,16 +320,15 @@ impl SpillFile {
             .map_err(io::IntoInnerError::into_error)?
             .sync_all()?;
         fs::rename(&temporary, &self.path)?;
-        self.sync_folder()
+        self.sync_folder();
+        Ok(())
     }
 
-    /// A rename and a removal are on disk when the folder is.
-    fn sync_folder(&self) -> io::Result<()> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        File::open(folder)?.sync_all()
+    /// What was renamed or removed is so, whether the folder can be synced or not: no reason to give up.
+    fn sync_folder(&self) {
+        if let Err(error) = self.folder.sync_all() {
+            tracing::warn!(file = %self.path.display(), error = %error, "the folder of the spill file cannot be synced");
+        }
     }
 
     fn io(&self, source: io::Error) -> SpillError {
@@ -377,6 +399,12 @@ impl Line {
     }
 
     fn into_job(self) -> Result<Job, String> {
+        if !(1..=100).contains(&self.max_attempts)
+            || self.timeout_ms == 0
+            || self.attempts.len() > ATTEMPTS_KEPT
+        {
+            return Err("max_attempts, timeout_ms or attempts is out of range".to_owned());
+        }
         let state = match self.state {
             StateName::Pending => JobState::Pending {
                 turn: None,
@@ -412,12 +440,25 @@ impl Line {
     }
 }
 
-/// Whether this is the file that stands under this name.
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(ours), Ok(seen)) => (ours.dev(), ours.ino()) == (seen.dev(), seen.ino()),
-        _ => false,
+/// The absolute path of the file itself, which need not exist, without links.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found_or_failed => return found_or_failed,
     }
+    // A link to what does not exist yet: that is what will be written.
+    let target = match fs::read_link(path) {
+        Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
+        Err(_) => path.to_owned(),
+    };
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = target
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "this is no file name"))?;
+    Ok(fs::canonicalize(folder)?.join(name))
 }
 
 /// `name.jsonl` and `lock` make `name.jsonl.lock`.

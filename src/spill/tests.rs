@@ -127,7 +127,7 @@ fn whole_lines_of_a_damaged_file_are_taken_up() {
         found.rejected.iter().all(|line| !line.reason.contains("\\n")),
         "no word of a payload is told"
     );
-    file.keep_rejected(&found.rejected).unwrap();
+    file.keep_rejected(&found.rejected, at(11)).unwrap();
     let kept = fs::read_to_string(beside(file.path(), "rejected")).unwrap();
     assert_eq!(kept, format!("{}\n{}\n{}\n", lines[2], lines[3], lines[4]));
 }
@@ -211,4 +211,48 @@ fn a_folder_that_cannot_be_written_is_found_at_once() {
     let folder = TempDir::new().unwrap();
     let error = SpillFile::open(&folder.path().join("missing/spill.jsonl")).unwrap_err();
     assert!(matches!(error, SpillError::Io { .. }));
+}
+
+#[test]
+fn links_are_followed() {
+    let folder = TempDir::new().unwrap();
+    let (volume, link) = (folder.path().join("volume"), folder.path().join("spill.jsonl"));
+    fs::create_dir(&volume).unwrap();
+    std::os::unix::fs::symlink("volume/real.jsonl", &link).unwrap();
+    for _ in 0..2 {
+        let file = SpillFile::open(&link).unwrap();
+        assert!(
+            matches!(
+                SpillFile::open(&volume.join("real.jsonl")),
+                Err(SpillError::InUse(_))
+            ),
+            "one file, one lock"
+        );
+        file.clear().unwrap();
+        file.write(&arcs([job(1)]), at(10)).unwrap();
+        assert!(volume.join("real.jsonl").exists());
+        assert!(
+            fs::symlink_metadata(&link).unwrap().is_symlink(),
+            "the link is still one"
+        );
+    }
+}
+
+#[test]
+fn values_out_of_range_are_rejected() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&arcs([job(1)]), at(10)).unwrap();
+    let good = fs::read_to_string(file.path()).unwrap();
+    for (from, to) in [
+        ("\"max_attempts\":3", "\"max_attempts\":0"),
+        ("\"max_attempts\":3", "\"max_attempts\":101"),
+        ("\"timeout_ms\":1500", "\"timeout_ms\":0"),
+        ("\"state\":\"pending\"", "\"state\":\"processing\""),
+    ] {
+        assert!(good.contains(from));
+        fs::write(file.path(), good.replace(from, to)).unwrap();
+        let found = file.read().unwrap();
+        assert_eq!((found.jobs.len(), found.rejected.len()), (0, 1), "{to}");
+    }
 }
