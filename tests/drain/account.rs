@@ -104,6 +104,7 @@ async fn every_accepted_job_is_finished_or_spilled_and_every_mail_arrives_once()
                     return accepted;
                 }
                 accepted.push(body["id"].as_str().unwrap().to_owned());
+                // sleep: the pace of a client; nothing is awaited by it.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });

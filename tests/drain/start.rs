@@ -91,6 +91,7 @@ async fn a_signal_during_the_start_loses_nothing() {
     // Again and again, each time a little later: before it knows the signal, while it takes up, after it listens.
     for delay in 0..12 {
         let process = place.begin();
+        // sleep: the moment at which the signal comes is the input of this test.
         tokio::time::sleep(std::time::Duration::from_millis(delay * 4)).await;
         process.signal(Signal::SIGTERM);
         let ended = process.ended().await;

@@ -342,6 +342,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if step == "MAIL" && !shared.options.slow.is_zero() {
+        // sleep: the server is slow; nothing is awaited by it.
         tokio::time::sleep(shared.options.slow).await;
     }
     let mut held = shared.held.subscribe();

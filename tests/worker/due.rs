@@ -93,6 +93,7 @@ async fn a_job_that_is_due_waits_for_room() {
     assert_eq!(waiting(&*g.rig.get(pending).await).reason, WaitingFor::Turn);
     // A full queue holds up no other.
     assert_eq!(attempts(&*g.rig.end(other).await), [("completed", 0.601, 0.601)]);
+    // sleep: paused time, which moves on when nothing else can be done.
     tokio::time::sleep(Duration::from_secs(30)).await;
     let job = g.rig.get(due).await;
     assert_eq!(job.state.name(), StateName::Scheduled);
@@ -118,6 +119,7 @@ async fn a_job_that_is_canceled_while_it_waits_for_room_gives_the_room_back() {
     g.rig.idle().await;
     g.rig.submit(job("pending")).await;
     let due = g.rig.submit(delayed("due", 500)).await;
+    // sleep: paused time.
     tokio::time::sleep(Duration::from_secs(2)).await;
     g.rig.jobs.cancel(due).await.unwrap();
     g.gate.add_permits(1);
@@ -133,6 +135,7 @@ async fn a_retry_by_hand_runs_a_scheduled_job_now_and_only_once() {
     let id = g.rig.submit(delayed("x", 5_000)).await;
     g.rig.jobs.retry(id).await.unwrap();
     assert_eq!(attempts(&*g.rig.end(id).await), [("completed", 0.0, 0.0)]);
+    // sleep: paused time.
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(g.began(), ["x"]);
 }

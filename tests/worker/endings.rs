@@ -24,6 +24,7 @@ fn act(input: Value, cx: Context) -> Ran {
             }
             "finish" => {
                 cx.canceled().await;
+                // sleep: paused time; the work of a handler.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 Ok(Outcome::json(&"late").unwrap())
             }

@@ -28,12 +28,16 @@ struct WatchfulRoom {
 
 impl Watchful {
     fn slot(&self, inner: Slot) -> Slot {
-        let (turn, rows) = (inner.turn(), Arc::clone(&self.rows));
-        Slot::new(turn, Box::new(WatchfulRoom { inner, rows }))
+        let rows = Arc::clone(&self.rows);
+        Slot::new(Box::new(WatchfulRoom { inner, rows }))
     }
 }
 
 impl Room for WatchfulRoom {
+    fn turn(&mut self) -> u64 {
+        self.inner.turn()
+    }
+
     fn push(self: Box<Self>, id: JobId) {
         let row = self.rows.get().unwrap().get(id).now_or_never().unwrap();
         let state = row.unwrap().map(|job| job.state.name());

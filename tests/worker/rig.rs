@@ -186,6 +186,7 @@ impl Rig {
 
     /// Lets everything that can be done be done: paused time moves on only then.
     pub(crate) async fn idle(&self) {
+        // sleep: paused time, and this is how it is known that nothing is left to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

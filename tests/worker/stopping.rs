@@ -25,11 +25,13 @@ fn act(input: Value, cx: Context) -> Ran {
             "ignore" => std::future::pending().await,
             "finish" => {
                 cx.canceled().await;
+                // sleep: paused time; the work of a handler.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 Ok(Outcome::done())
             }
             "fail" => Err(Failure::transient("x", "again")),
             "short" => {
+                // sleep: paused time; the work of a handler.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Ok(Outcome::done())
             }

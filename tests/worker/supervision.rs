@@ -64,6 +64,7 @@ impl Consumer for DeadlyConsumer {
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, dies)
                 .is_ok()
             {
+                // sleep: paused time.
                 tokio::time::sleep(self.rest).await;
                 panic!("the broker is gone");
             }
@@ -87,6 +88,7 @@ fn rig(deaths: usize, rest: Duration) -> (Rig, Arc<AtomicUsize>) {
     let rig = setup.start(|input, _| {
         Box::pin(async move {
             if input == "slow" {
+                // sleep: paused time; the work of a handler.
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
             Ok(Outcome::done())
