@@ -59,10 +59,12 @@ impl RetryPolicy {
             } => {
                 let grown = initial.as_secs_f64() * factor.powi(i32::try_from(n).unwrap_or(i32::MAX));
                 let seconds = grown.min(max.as_secs_f64());
-                match jitter {
-                    Jitter::Full => Duration::from_secs_f64(seconds * chance),
-                    Jitter::None => Duration::from_secs_f64(seconds),
-                }
+                let seconds = match jitter {
+                    Jitter::Full => seconds * chance,
+                    Jitter::None => seconds,
+                };
+                // A factor that is no number, or below zero, gives nothing that can be waited for.
+                Duration::try_from_secs_f64(seconds).unwrap_or(*max)
             }
             Backoff::Delays(delays) => {
                 let base = delays
@@ -70,7 +72,7 @@ impl RetryPolicy {
                     .or(delays.last())
                     .copied()
                     .unwrap_or_default();
-                base.mul_f64(0.8 + 0.4 * chance)
+                Duration::try_from_secs_f64(base.as_secs_f64() * (0.8 + 0.4 * chance)).unwrap_or(base)
             }
         }
     }
@@ -121,6 +123,32 @@ mod tests {
                 Duration::from_secs(got)
             );
         }
+    }
+
+    #[test]
+    fn no_policy_can_panic() {
+        for (initial, factor, max) in [
+            (Duration::MAX, f64::MAX, Duration::MAX),
+            (Duration::from_secs(1), f64::NAN, Duration::from_secs(9)),
+            (Duration::from_secs(1), -3.0, Duration::from_secs(9)),
+        ] {
+            let backoff = Backoff::Exponential {
+                initial,
+                factor,
+                max,
+                jitter: Jitter::None,
+            };
+            let policy = RetryPolicy {
+                max_attempts: 3,
+                backoff,
+            };
+            (1..5).for_each(|n| assert!(policy.delay(n, 0.5, None) <= max));
+        }
+        let policy = RetryPolicy {
+            max_attempts: 3,
+            backoff: Backoff::Delays(vec![Duration::MAX]),
+        };
+        assert_eq!(policy.delay(1, 0.9, None), Duration::MAX);
     }
 
     proptest! {

@@ -22,6 +22,7 @@ pub async fn check(make: impl Fn(usize) -> Box<dyn Queue>) {
     gives_back_dropped_slots(&*make(1)).await;
     wakes_who_waits_for_room(&*make(1)).await;
     reserves_many_or_none(&*make(3)).await;
+    waits_for_many_without_holding_any(&*make(3)).await;
     delivers_again_what_was_not_acked(&*make(3)).await;
     loses_nothing_in_a_dropped_wait(&*make(3)).await;
     can_be_asked_without_waiting(&*make(3)).await;
@@ -148,6 +149,30 @@ async fn reserves_many_or_none(queue: &dyn Queue) {
     for n in 1..=3 {
         assert_eq!(take(&mut *consumer).await, id(n));
     }
+}
+
+/// Who waits for room for many holds none of it meanwhile, and is told when there is enough.
+async fn waits_for_many_without_holding_any(queue: &dyn Queue) {
+    push(queue, 1).await;
+    let mut waiting = pin!(queue.reserve_many(3));
+    assert!(waits(&mut waiting).await);
+    push(queue, 2).await;
+    push(queue, 3).await;
+    let mut consumer = queue.consume();
+    for n in 1..=3 {
+        assert!(waits(&mut waiting).await, "there is no room for three yet");
+        assert_eq!(take(&mut *consumer).await, id(n));
+    }
+    let slots = in_time("the wake-up", waiting)
+        .await
+        .expect("there is room for three");
+    assert_eq!(slots.len(), 3);
+    let mut waiting = pin!(queue.reserve_many(1));
+    assert!(waits(&mut waiting).await);
+    drop(slots);
+    in_time("the wake-up", waiting)
+        .await
+        .expect("room was given back");
 }
 
 async fn delivers_again_what_was_not_acked(queue: &dyn Queue) {

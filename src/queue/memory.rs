@@ -1,7 +1,7 @@
 //! A queue in the memory of this process: one bounded tokio channel.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -31,8 +31,33 @@ struct Shared {
     /// Ids that were received and given back. They go out again before all others.
     returned: Mutex<VecDeque<JobId>>,
     returned_some: Notify,
-    /// Held by the one who gathers room for many.
-    many: AsyncMutex<()>,
+    /// How many wait for room for many, and what wakes them.
+    many_wait: AtomicUsize,
+    room_freed: Notify,
+}
+
+impl Shared {
+    /// An id was received: it is in front of nobody, and its place is free.
+    fn took_one(&self) {
+        self.gone.fetch_add(1, Ordering::Relaxed);
+        self.freed();
+    }
+
+    /// A place has become free.
+    fn freed(&self) {
+        if self.many_wait.load(Ordering::SeqCst) > 0 {
+            self.room_freed.notify_waiters();
+        }
+    }
+}
+
+/// Somebody who waits for room for many.
+struct Waiting<'a>(&'a Shared);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.many_wait.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl MemoryQueue {
@@ -51,9 +76,25 @@ impl MemoryQueue {
             gone: AtomicU64::new(0),
             returned: Mutex::default(),
             returned_some: Notify::new(),
-            many: AsyncMutex::default(),
+            many_wait: AtomicUsize::new(0),
+            room_freed: Notify::new(),
         });
         Self { sender, shared }
+    }
+
+    fn try_reserve_many(&self, count: usize) -> Option<Vec<Slot>> {
+        if self.sender.capacity() < count {
+            return None;
+        }
+        let permits: Result<Vec<_>, _> = (0..count)
+            .map(|_| self.sender.clone().try_reserve_owned())
+            .collect();
+        let Ok(permits) = permits else {
+            // What had been got was given back, perhaps from under the eyes of another one.
+            self.shared.freed();
+            return None;
+        };
+        Some(permits.into_iter().map(|permit| self.slot(permit)).collect())
     }
 
     fn slot(&self, permit: OwnedPermit<JobId>) -> Slot {
@@ -93,13 +134,22 @@ impl Queue for MemoryQueue {
             if count > self.shared.capacity {
                 return Err(ReserveManyError::TooMany);
             }
-            // One at a time: two that each hold half of the room would wait for each other.
-            let _many = self.shared.many.lock().await;
-            let mut slots = Vec::with_capacity(count);
-            for _ in 0..count {
-                slots.push(self.reserve().await.map_err(|Closed| ReserveManyError::Closed)?);
+            // All at once or nothing: who held a part of the room and waited for the rest would keep everybody else out.
+            self.shared.many_wait.fetch_add(1, Ordering::SeqCst);
+            let _waiting = Waiting(&self.shared);
+            loop {
+                let freed = self.shared.room_freed.notified();
+                let mut freed = std::pin::pin!(freed);
+                freed.as_mut().enable();
+                if let Some(slots) = self.try_reserve_many(count) {
+                    return Ok(slots);
+                }
+                tokio::select! {
+                    biased;
+                    () = self.shared.closed.cancelled() => return Err(ReserveManyError::Closed),
+                    () = freed => {}
+                }
             }
-            Ok(slots)
         }
         .boxed()
     }
@@ -158,18 +208,20 @@ impl Room for MemoryRoom {
 
 impl Drop for MemoryRoom {
     fn drop(&mut self) {
-        let (Some(_), Some(turn)) = (&self.permit, self.turn) else {
-            return;
-        };
-        // The last turn is simply taken back. An earlier one counts as gone, which is one too many for those in front
-        // of it until it would have been its turn.
-        let given = &self.shared.given;
-        if given
-            .compare_exchange(turn + 1, turn, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-        {
-            self.shared.gone.fetch_add(1, Ordering::Relaxed);
+        let Some(permit) = self.permit.take() else { return };
+        if let Some(turn) = self.turn {
+            // The last turn is simply taken back. An earlier one counts as gone, which is one too many for those in
+            // front of it until it would have been its turn.
+            let taken_back =
+                self.shared
+                    .given
+                    .compare_exchange(turn + 1, turn, Ordering::Relaxed, Ordering::Relaxed);
+            if taken_back.is_err() {
+                self.shared.gone.fetch_add(1, Ordering::Relaxed);
+            }
         }
+        drop(permit);
+        self.shared.freed();
     }
 }
 
@@ -223,7 +275,7 @@ impl Consumer for MemoryConsumer {
                 };
                 return match received {
                     Some(id) => {
-                        shared.gone.fetch_add(1, Ordering::Relaxed);
+                        shared.took_one();
                         Some(self.deliver(id))
                     }
                     None => self.returned(),
@@ -238,7 +290,7 @@ impl Consumer for MemoryConsumer {
             return Some(delivery);
         }
         let id = self.receiver.as_mut()?.try_recv().ok()?;
-        self.shared.gone.fetch_add(1, Ordering::Relaxed);
+        self.shared.took_one();
         Some(self.deliver(id))
     }
 }

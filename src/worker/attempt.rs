@@ -55,6 +55,11 @@ async fn run_job(desk: &Desk, job: &Arc<Job>, permit: OwnedSemaphorePermit) {
         desk.stop.hard.child_token(),
         Box::new(permit),
     );
+    let _noted = Noted {
+        desk,
+        job,
+        leash: &leash,
+    };
     // A cancel that came between the start and the note found nobody to tell.
     let known = desk.jobs.get(job.id()).await.ok().flatten();
     if known.is_some_and(|known| known.state.is_cancel_requested()) {
@@ -66,8 +71,20 @@ async fn run_job(desk: &Desk, job: &Arc<Job>, permit: OwnedSemaphorePermit) {
         Err(panic) => desk.failed(job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
     settle(desk, job, ending).await;
-    running.end(job.id(), &leash);
-    leash.let_go();
+}
+
+/// Forgets an attempt, and gives its place back, however it is left.
+struct Noted<'a> {
+    desk: &'a Desk,
+    job: &'a Job,
+    leash: &'a Arc<Leash>,
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.desk.jobs.running().end(self.job.id(), self.leash);
+        self.leash.let_go();
+    }
 }
 
 /// Why an attempt was told to stop before it had ended by itself.
@@ -155,6 +172,10 @@ impl Desk {
                 until: now.after(duration.min(LONGEST_SNOOZE)),
             },
             (Some(Told::Interrupted), _) => Ending::Interrupted,
+            // It was late, but it knows more than the timeout does.
+            (Some(Told::TimedOut), Some(Ok(Err(failure)))) if failure.says_when() => {
+                self.failed_under(job, settings, AttemptOutcome::TimedOut, failure)
+            }
             (Some(Told::TimedOut), _) => {
                 let timeout = crate::job::format_duration(job.spec.timeout);
                 let failure =

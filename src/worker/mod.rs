@@ -1,10 +1,11 @@
 //! Who runs the jobs: one dispatcher for each queue, as many attempts at once as the queue allows, and a supervisor
-//! that replaces a dispatcher that dies.
+//! that replaces what dies.
 
 mod attempt;
 mod dispatcher;
 mod due;
 mod pool;
 mod pulse;
+mod supervisor;
 
 pub use pool::{Pool, Stop};

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::supervisor::supervise;
 use super::{dispatcher, due, pulse};
 use crate::handler::Reporter;
 use crate::job::{Ending, Job, JobState, LogLevel, Progress};
@@ -39,7 +41,7 @@ pub(super) struct Desk {
     /// Canceled when no attempt is left and none will follow.
     pub(super) ended: CancellationToken,
     pub(super) reporter: Arc<dyn Reporter>,
-    /// Canceled when a dispatcher keeps dying.
+    /// Canceled when a part of the pool keeps dying.
     pub(super) failed: CancellationToken,
     pub(super) abandoned: AtomicU64,
     pub(super) restarts: AtomicU64,
@@ -64,10 +66,27 @@ impl Pool {
         });
         let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
         for line in desk.jobs.lines() {
-            dispatchers.spawn(dispatcher::supervise(Arc::clone(&desk), Arc::clone(line)));
-            helpers.spawn(due::run(Arc::clone(&desk), Arc::clone(line)));
+            let (name, permits) = (
+                line.name.to_string(),
+                Arc::new(Semaphore::new(line.settings.concurrency)),
+            );
+            let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), name.clone());
+            dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of, move || {
+                dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1), Arc::clone(&permits))
+            }));
+            let for_it = (Arc::clone(&desk), Arc::clone(line));
+            helpers.spawn(supervise(Arc::clone(&desk), "due loop", name, move || {
+                due::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
+            }));
         }
-        helpers.spawn(pulse::run(Arc::clone(&desk)));
+        let for_it = Arc::clone(&desk);
+        let pulse = move || pulse::run(Arc::clone(&for_it));
+        helpers.spawn(supervise(
+            Arc::clone(&desk),
+            "pulse",
+            "all queues".to_owned(),
+            pulse,
+        ));
         pulse::keep_awake(&desk);
         dispatchers.close();
         helpers.close();
@@ -78,12 +97,12 @@ impl Pool {
         }
     }
 
-    /// Completes when a dispatcher has died too often to be replaced.
+    /// Completes when a part of the pool has died too often to be replaced.
     pub async fn failed(&self) {
         self.desk.failed.cancelled().await;
     }
 
-    /// Whether a dispatcher has died too often to be replaced.
+    /// Whether a part of the pool has died too often to be replaced.
     pub fn has_failed(&self) -> bool {
         self.desk.failed.is_cancelled()
     }
@@ -93,7 +112,7 @@ impl Pool {
         self.desk.abandoned.load(Ordering::Relaxed)
     }
 
-    /// How many dispatchers died and were replaced.
+    /// How many parts of the pool died and were replaced.
     pub fn restarts(&self) -> u64 {
         self.desk.restarts.load(Ordering::Relaxed)
     }
@@ -103,8 +122,8 @@ impl Pool {
         self.desk.jobs.running().len()
     }
 
-    /// Completes when no dispatcher and no attempt is left. Does so after [`Stop::soft`] when everything that waits has
-    /// been run, or after [`Stop::hard`] when everything that runs has stopped.
+    /// Completes when no dispatcher and no attempt is left: after [`Stop::soft`] and [`Jobs::close_intake`] when everything
+    /// that waits has been run, or after [`Stop::hard`] when everything that runs has stopped.
     ///
     /// # Cancel safety
     ///
@@ -134,6 +153,20 @@ impl Pool {
             }
         }
         abandoned
+    }
+}
+
+impl Drop for Pool {
+    /// Without a pool nobody would ever stop what it has started.
+    fn drop(&mut self) {
+        for token in [
+            &self.desk.stop.soft,
+            &self.desk.stop.hard,
+            &self.desk.stop.now,
+            &self.desk.ended,
+        ] {
+            token.cancel();
+        }
     }
 }
 
