@@ -43,11 +43,6 @@ impl Failure {
         self
     }
 
-    /// Whether it decides when, or that never, the job is tried again.
-    pub(crate) fn says_when(&self) -> bool {
-        !self.retryable || self.retry_after.is_some()
-    }
-
     /// What the far side asked for.
     pub(crate) fn asked_delay(&self) -> Option<Duration> {
         self.retry_after

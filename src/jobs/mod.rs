@@ -2,17 +2,19 @@
 //!
 //! Everything that reaches a job from outside or from a worker goes through [`Jobs`].
 
+mod life;
 mod line;
 mod running;
 mod service;
-mod settle;
+mod steer;
 mod submit;
 mod waiters;
 
+pub(crate) use life::Started;
 pub(crate) use line::Line;
 pub use line::QueueSettings;
-pub use running::Leash;
+pub(crate) use running::Leash;
 pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
-pub use settle::{CancelError, Canceled, RetryError, Started};
+pub use steer::{CancelError, Canceled, RetryError};
 pub use submit::SubmitError;
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};

@@ -20,7 +20,7 @@ const SLACK: Duration = Duration::from_secs(1);
 pub(crate) struct Running(DashMap<JobId, Arc<Leash>, RandomState>);
 
 /// By which an attempt under way can be told to stop, or let go.
-pub struct Leash {
+pub(crate) struct Leash {
     canceled: CancellationToken,
     run: u32,
     /// When it must have ended, in milliseconds since the clock was made.
@@ -32,7 +32,7 @@ pub struct Leash {
 
 impl Leash {
     /// The token that tells the attempt to stop.
-    pub fn canceled(&self) -> &CancellationToken {
+    pub(crate) fn canceled(&self) -> &CancellationToken {
         &self.canceled
     }
 

@@ -129,6 +129,8 @@ fn whole_lines_of_a_damaged_file_are_taken_up() {
     );
     file.keep_rejected(&found.rejected, at(11)).unwrap();
     let kept = fs::read_to_string(beside(file.path(), "rejected")).unwrap();
+    let (header, kept) = kept.split_once('\n').unwrap();
+    assert!(header.starts_with("{\"backroom_spill\":1,"), "{header}");
     assert_eq!(kept, format!("{}\n{}\n{}\n", lines[2], lines[3], lines[4]));
 }
 

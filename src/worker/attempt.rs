@@ -172,10 +172,6 @@ impl Desk {
                 until: now.after(duration.min(LONGEST_SNOOZE)),
             },
             (Some(Told::Interrupted), _) => Ending::Interrupted,
-            // It was late, but it knows more than the timeout does.
-            (Some(Told::TimedOut), Some(Ok(Err(failure)))) if failure.says_when() => {
-                self.failed_under(job, settings, AttemptOutcome::TimedOut, failure)
-            }
             (Some(Told::TimedOut), _) => {
                 let timeout = crate::job::format_duration(job.spec.timeout);
                 let failure =

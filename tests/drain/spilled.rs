@@ -114,6 +114,11 @@ async fn whole_lines_of_a_damaged_file_are_taken_up() {
         assert_eq!(job["state"], expected, "{n}: {job}");
     }
     let kept = std::fs::read_to_string(place.path("backroom.spill.jsonl.rejected")).unwrap();
+    let (header, kept) = kept.split_once('\n').unwrap();
+    assert!(
+        header.contains("backroom_spill"),
+        "it can be given back: {header}"
+    );
     let kept: Vec<&str> = kept.lines().collect();
     assert_eq!(kept.len(), 3);
     for line in [cut, strange] {
