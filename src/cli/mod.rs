@@ -163,14 +163,23 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// When `--config` is given on both sides.
+    /// When `--config` is given on both sides, or anything to a command that reads no configuration.
     pub fn config_options(&self) -> Result<ConfigOptions, clap::Error> {
         let fault = |message: &str| Self::command().error(ErrorKind::ArgumentConflict, message);
         let none = ConfigOptions::default();
         let after = match &self.command {
             Some(Command::Serve(options) | Command::Check(options)) => options,
             Some(Command::Config(args)) => &args.options,
-            Some(Command::Demo | Command::Health(_) | Command::Completions { .. }) | None => &none,
+            None => &none,
+            Some(Command::Demo | Command::Health(_) | Command::Completions { .. }) => {
+                return if self.before == none {
+                    Ok(none)
+                } else {
+                    Err(fault(
+                        "this command reads no configuration: leave --config and --set out",
+                    ))
+                };
+            }
         };
         let config = match (&self.before.config, &after.config) {
             (Some(_), Some(_)) => {
@@ -266,6 +275,24 @@ mod tests {
             let error = ended.expect_err(line);
             assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
             assert!(error.to_string().contains("--config"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_reads_no_configuration_refuses_to_be_given_one() {
+        for command in ["demo", "health", "completions bash"] {
+            for option in ["--config a", "--set x.y=1"] {
+                for line in [
+                    format!("backroom {option} {command}"),
+                    format!("backroom {command} {option}"),
+                ] {
+                    let ended = parse(&line).and_then(|cli| cli.config_options());
+                    let error = ended.expect_err(&line);
+                    assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+                }
+            }
+            let cli = parse(&format!("backroom {command}")).unwrap();
+            assert_eq!(cli.config_options().unwrap(), ConfigOptions::default());
         }
     }
 
