@@ -172,7 +172,7 @@ fn member(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
     use crate::job::Backoff;
 
     #[test]

@@ -168,55 +168,9 @@ impl Default for Config {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
-    use super::*;
-    use crate::config::FileSource;
-
-    pub(in crate::config) const KINDS: [&str; 3] = ["email", "noop", "invoice.render"];
-
-    fn sources(set: &[&str]) -> Sources {
-        Sources {
-            set: set.iter().map(|s| (*s).to_owned()).collect(),
-            ..Sources::default()
-        }
-    }
-
-    /// What comes of the defaults and some `--set`.
-    pub(in crate::config) fn loaded(set: &[&str]) -> Loaded {
-        load(sources(set), &KINDS).unwrap_or_else(|faults| panic!("{set:?}: {faults:#?}"))
-    }
-
-    /// The configuration of [`loaded`].
-    pub(in crate::config) fn config(set: &[&str]) -> Config {
-        loaded(set).config
-    }
-
-    /// The faults of some `--set`.
-    pub(in crate::config) fn faults(set: &[&str]) -> Vec<String> {
-        match load(sources(set), &KINDS) {
-            Ok(_) => panic!("{set:?} has no fault"),
-            Err(faults) => faults.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    /// What comes of a file named `….toml` and some `--set`.
-    pub(in crate::config) fn with_file(text: &str, set: &[&str]) -> Result<Loaded, Vec<ConfigFault>> {
-        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        load(
-            Sources {
-                file: FileSource::Named(file.path().to_owned()),
-                ..sources(set)
-            },
-            &KINDS,
-        )
-    }
-}
-
-#[cfg(test)]
 mod tests {
-    use super::testing::{config, faults, loaded, with_file};
     use super::*;
+    use crate::config::testing::{KINDS, config, faults, loaded, with_file};
 
     #[test]
     fn the_shipped_defaults_have_no_fault() {
@@ -254,7 +208,7 @@ mod tests {
                     environment,
                     ..Sources::default()
                 },
-                &testing::KINDS,
+                &KINDS,
             )
         };
         let loaded = environment(&[

@@ -183,7 +183,7 @@ fn existing(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults, loaded};
+    use crate::config::testing::{config, faults, loaded};
 
     fn exposed(secret: Option<&SecretString>) -> Option<&str> {
         secret.map(SecretString::expose_secret)

@@ -24,6 +24,8 @@ mod shutdown;
 
 #[cfg(test)]
 mod ranges;
+#[cfg(test)]
+mod testing;
 
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};

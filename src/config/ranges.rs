@@ -1,6 +1,6 @@
 //! Tests of every range: at its ends and beyond them.
 
-use super::load::testing::{config, faults};
+use super::testing::{config, faults};
 
 /// Key, the least, below it, the most, above it. `""` where nothing lies below that could be written.
 const RANGES: &[(&str, &str, &str, &str, &str)] = &[
@@ -53,7 +53,7 @@ fn both_ends_are_inside_and_their_neighbours_are_not() {
 
 #[test]
 fn every_number_with_a_unit_or_range_is_in_the_table() {
-    let loaded = super::load::testing::loaded(&[
+    let loaded = super::testing::loaded(&[
         "kinds.noop.timeout=1s",
         "kinds.noop.max_attempts=1",
         "kinds.noop.cancel_grace=1s",

@@ -274,7 +274,7 @@ fn unknown(table: &Table, path: &[String], asked: &[&'static str], faults: &mut 
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::testing::with_file;
+    use crate::config::testing::with_file;
 
     #[test]
     fn every_fault_of_a_file_is_found_at_once_with_its_line() {

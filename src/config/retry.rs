@@ -91,7 +91,7 @@ fn delays(s: &mut Section<'_>) -> RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults, with_file};
+    use crate::config::testing::{config, faults, with_file};
 
     fn growing(max_attempts: u32, initial: u64, factor: f64, max: u64) -> RetryPolicy {
         let (initial, max) = (Duration::from_secs(initial), Duration::from_secs(max));

@@ -166,7 +166,7 @@ fn duration_in(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration,
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::testing::{faults, with_file};
+    use crate::config::testing::{faults, with_file};
 
     #[test]
     fn a_fault_says_what_was_found_and_what_would_be_right() {
