@@ -161,9 +161,17 @@ fn queue_name(text: &str) -> Result<Option<QueueName>, String> {
     QueueName::new(text).map(Some).map_err(|error| error.to_string())
 }
 
+/// The name of a member of a payload. Names that hold other characters exist, but here they are slips: they would hide
+/// nothing, and nobody would notice.
 fn member(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("must not be empty".to_owned())
+    let may = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if text.starts_with(['/', '$']) {
+        Err(
+            "must be the name of a member, not a pointer: \"iban\" hides every member of this name"
+                .to_owned(),
+        )
+    } else if text.is_empty() || text.chars().count() > 64 || !text.chars().all(may) {
+        Err("must be the name of a member: 1 to 64 letters, digits, '_', '-' or '.'".to_owned())
     } else {
         Ok(text.to_owned())
     }
@@ -260,6 +268,27 @@ mod tests {
         assert_eq!(faults(&["kinds.Email.queue=mail"]).len(), 1);
         assert_eq!(faults(&["kinds.email.run=push"]).len(), 1);
         assert_eq!(faults(&["kinds.email.sensitive=a,,b"]).len(), 1);
+    }
+
+    #[test]
+    fn sensitive_members_are_names() {
+        let sensitive = |text: &str| config(&[&format!("kinds.noop.sensitive={text}")]).kinds["noop"].clone();
+        let long = "a".repeat(64);
+        for good in ["iban", "tax-id_2", "straße", "card.number", &long] {
+            assert_eq!(sensitive(good).sensitive, [good]);
+        }
+        for bad in ["[iban,phone]", "[\"iban\"", "a b", "a[0]", "a$", &"a".repeat(65)] {
+            let found = faults(&[&format!("kinds.noop.sensitive={bad}")]);
+            assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
+        }
+        let found = faults(&["kinds.noop.sensitive=[iban,phone]"]);
+        let want = "--set: kinds.noop.sensitive: must be a list of texts, as in [\"a\", \"b\"] (found \"[iban,phone]\")";
+        assert_eq!(found, [want]);
+        let found = faults(&["kinds.noop.sensitive=/card/number"]);
+        assert!(
+            found[0].contains("item 1: must be the name of a member, not a pointer"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Section<'_> {
             key,
             Vec::new(),
             Value::strings,
-            "must be a list of texts",
+            "must be a list of texts, as in [\"a\", \"b\"]",
             |items| {
                 if !length.contains(&items.len()) {
                     return Err(format!("must have {} to {} items", length.start(), length.end()));
