@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use backroom::cli::{self, Cli, Command, ConfigOptions, exit};
-use backroom::config::{self, Loaded};
+use backroom::config::{self, Loaded, Refused};
 use backroom::server::BUILT_IN_KINDS;
 use clap::Parser as _;
 
@@ -13,9 +13,7 @@ fn main() -> ExitCode {
     let options = cli.config_options().unwrap_or_else(|error| error.exit());
     let ended = match cli.command {
         None | Some(Command::Serve(_)) => load(&options).and_then(|loaded| block_on(cli::serve(loaded))),
-        Some(Command::Check(_)) => {
-            load(&options).and_then(|loaded| cli::check(loaded, &mut io::stdout().lock()))
-        }
+        Some(Command::Check(_)) => cli::check(examine(&options), &mut io::stdout().lock()),
         Some(Command::Config(args)) => {
             load(&options).and_then(|loaded| Ok(cli::print_config(&loaded, &args, &mut io::stdout())?))
         }
@@ -37,11 +35,11 @@ fn main() -> ExitCode {
 }
 
 fn load(options: &ConfigOptions) -> Result<Loaded, cli::Ended> {
-    let sources = options.sources(std::env::vars_os());
-    let loaded = config::load(sources, &BUILT_IN_KINDS).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        cli::Ended::config(faults.join("\n"))
-    })?;
+    examine(options).map_err(|refused| cli::refused_start(*refused))
+}
+
+fn examine(options: &ConfigOptions) -> Result<Loaded, Box<Refused>> {
+    let loaded = config::examine(options.sources(std::env::vars_os()), &BUILT_IN_KINDS)?;
     for warning in &loaded.warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_table_is_toml_that_leads_to_the_same_table() {
-        let table = print(&["mail.app_name=\"a\\\"\\\\\\u007f\\nb\""], false);
+        let table = print(&["server.address_file=\"a\\\"\\\\\\u007f\\nb\""], false);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, &table).unwrap();

@@ -8,7 +8,7 @@ mod ended;
 mod health;
 mod serve;
 
-pub use check::check;
+pub use check::{check, refused_start};
 pub use completions::completions;
 pub use config::print_config;
 pub use demo::demo;

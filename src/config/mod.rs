@@ -21,6 +21,8 @@ mod queues;
 mod retry;
 mod server;
 mod shutdown;
+mod smtp_url;
+mod warnings;
 
 #[cfg(test)]
 mod ranges;
@@ -31,7 +33,7 @@ pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
 pub use layers::{FileSource, Sources};
 pub use limits::{Limits, Retention};
-pub use load::{Config, EffectiveValue, Loaded, load};
+pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
 pub use queues::Queue;
 pub use server::{Auth, AuthMode, Server};

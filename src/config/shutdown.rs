@@ -42,7 +42,7 @@ impl Shutdown {
         reader.section("shutdown", |s| Self {
             grace: s.duration("grace", Duration::ZERO..=Duration::from_hours(24)),
             ready_delay: s.duration("ready_delay", Duration::ZERO..=Duration::from_mins(5)),
-            spill_file: s.path("spill_file"),
+            spill_file: s.text("spill_file", None, spill_file),
         })
     }
 }
@@ -54,6 +54,22 @@ impl Log {
             format: s.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         })
     }
+}
+
+/// A path at which a file can be; `""` is none. That the folder is missing must be known before a drain needs it.
+fn spill_file(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let path = PathBuf::from(text);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err("must be in a folder that is there".to_owned());
+    }
+    if path.is_dir() {
+        return Err("must be a file, not a folder".to_owned());
+    }
+    Ok(Some(path))
 }
 
 /// Checks directives and returns them without the spaces between them, which `EnvFilter` does not take.
@@ -105,6 +121,24 @@ mod tests {
     fn the_spill_file_can_be_turned_off() {
         assert_eq!(config(&["shutdown.spill_file="]).shutdown.spill_file, None);
         assert_eq!(config(&["shutdown.spill_file=\"\""]).shutdown.spill_file, None);
+    }
+
+    #[test]
+    fn the_spill_file_needs_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let spill = |path: &str| format!("shutdown.spill_file={path}");
+        for good in ["x.jsonl", "./x.jsonl", &format!("{path}/x.jsonl")] {
+            assert_eq!(config(&[&spill(good)]).shutdown.spill_file, Some(good.into()));
+        }
+        let found = faults(&[&spill(&format!("{path}/gone/x.jsonl"))]);
+        assert!(
+            found.len() == 1
+                && found[0].starts_with("--set: shutdown.spill_file: must be in a folder that is there"),
+            "{found:?}"
+        );
+        let found = faults(&[&spill(&path.to_string())]);
+        assert!(found.len() == 1 && found[0].contains("not a folder"), "{found:?}");
     }
 
     #[test]
