@@ -189,8 +189,9 @@ mod tests {
         let email = config.kind_settings("email");
         assert_eq!(email.queue.as_str(), "mail");
         assert_eq!(email.retry, config.retry["interactive"]);
-        assert_eq!(email.timeout, Duration::from_mins(1));
+        assert_eq!(email.timeout, Duration::from_mins(6));
         let other = config.kind_settings("resize");
+        assert_eq!(other.timeout, Duration::from_mins(1));
         assert_eq!(other.queue.as_str(), "default");
         assert_eq!(other.retry, config.retry["standard"]);
         assert_eq!(other.cancel_grace, Duration::from_secs(5));
@@ -226,7 +227,7 @@ mod tests {
         let email = config.kind_settings("email");
         assert_eq!(
             (email.timeout, email.cancel_grace),
-            (Duration::from_secs(10), Duration::from_secs(1))
+            (Duration::from_mins(6), Duration::from_secs(1))
         );
         let other = config.kind_settings("other");
         assert_eq!((other.queue.as_str(), other.retry), ("mail", patient));

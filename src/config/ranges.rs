@@ -63,8 +63,8 @@ fn every_number_with_a_unit_or_range_is_in_the_table() {
         let ranged = value.value.is_number()
             || crate::job::parse_duration(text).is_ok()
             || text.parse::<bytesize::ByteSize>().is_ok();
-        // The other queues and profiles are read by the same code.
-        let repeated = ["queues.mail.", "retry.interactive."]
+        // The other queues, profiles and kinds are read by the same code.
+        let repeated = ["queues.mail.", "retry.interactive.", "kinds.email."]
             .iter()
             .any(|prefix| value.key.starts_with(prefix));
         if ranged && !repeated {
