@@ -372,6 +372,16 @@ mod tests {
         let loaded = with_file(include_str!("../../config/production.toml"), &[&set, &spill]).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
         assert!(loaded.config.mail.smtp_password.is_some());
+        let Config {
+            queues,
+            limits,
+            retention,
+            ..
+        } = loaded.config;
+        let held: usize = queues.values().map(|q| q.capacity + q.concurrency).sum();
+        let finished = retention.max_finished * (limits.payload + limits.result + 1024);
+        let worst = held * (limits.payload + 1024) + finished;
+        assert_eq!(worst >> 20, 962, "the sum in production.toml");
         let gone = with_file(include_str!("../../config/production.toml"), &[&spill]).unwrap_err();
         assert_eq!(gone.len(), 1, "only the password file is missing: {gone:?}");
     }
