@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{ConfigFault, Origin};
-use super::kinds::{Defaults, Kind, check_references};
+use super::kinds::{Defaults, Kind, unknown_references};
 use super::layers::{self, Sources};
 use super::limits::{Limits, Retention};
 use super::mail::Mail;
@@ -16,7 +16,8 @@ use crate::job::{KindName, QueueName, RetryPolicy};
 
 /// Holds every option. `config/default.toml` says what each of them does.
 ///
-/// [`Config::default`] is what is shipped; [`load`] is what the user made of it.
+/// [`Config::default`] is what is shipped; [`load`] is what the user made of it. Who changes it in code is told by
+/// [`Config::faults`] what is out of its range.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
@@ -155,7 +156,9 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
     let shutdown = Shutdown::read(reader);
     let log = Log::read(reader);
     if !reader.found.incomplete {
-        check_references(&queues, &retry, &kinds, defaults.as_ref(), &mut reader.found);
+        for (key, reason) in unknown_references(&queues, &retry, &kinds, defaults.as_ref()) {
+            reader.found.fault(&key, reason);
+        }
     }
     let config = mail.clone().zip(defaults).map(|(mail, defaults)| Config {
         server,

@@ -15,27 +15,27 @@ use super::smtp_url::{Login, SmtpUrl};
 pub struct Mail {
     /// The way.
     pub transport: MailTransport,
-    /// The sender.
+    /// The sender. For [`MailTransport::Smtp`] one that its server lets through.
     pub from: Mailbox,
-    /// The name of the app in the shipped templates.
+    /// The name of the app in the shipped templates: 1 to 100 characters, none of them a control.
     pub app_name: String,
-    /// The server, for [`MailTransport::Smtp`], from `smtp_url` or `smtp_url_file`: checked, `smtp` or `smtps`.
+    /// The server, required for [`MailTransport::Smtp`]: `smtp://[user[:password]@]host[:port][?tls=…]` or `smtps://…`.
     pub smtp_url: Option<SecretString>,
-    /// The password, from `smtp_password` or `smtp_password_file`; `None` when it is in the URL, or there is none.
+    /// The password; `None` when it is in the URL, or there is none.
     pub smtp_password: Option<SecretString>,
-    /// A PEM file with the certificate authority of the server.
+    /// A PEM file with the certificate authority of the server, which then is the only one that is trusted.
     pub smtp_ca_file: Option<PathBuf>,
-    /// How long one step of the conversation may take.
+    /// How long connecting and each command may take, but not the final reply: 100 ms to 10 min.
     pub smtp_timeout: Duration,
-    /// Connections kept.
+    /// Connections at the same time: 1 to 100.
     pub smtp_pool: u32,
-    /// A folder of templates that come before the shipped ones.
+    /// A folder of templates that come before the shipped ones. Read once, at the start.
     pub templates: Option<PathBuf>,
-    /// The folder for [`MailTransport::File`].
+    /// The folder for [`MailTransport::File`]; made when it is missing.
     pub folder: PathBuf,
-    /// Mails kept for [`MailTransport::Capture`].
+    /// Mails kept for [`MailTransport::Capture`], the oldest go first: 1 to 1,000,000.
     pub capture_messages: usize,
-    /// Bytes kept for [`MailTransport::Capture`].
+    /// Bytes kept for [`MailTransport::Capture`], the oldest mails go first: 1 KiB to 4 GiB.
     pub capture_bytes: usize,
 }
 

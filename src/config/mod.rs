@@ -3,8 +3,10 @@
 //! `config/default.toml` is the reference. [`load`] lays the layers over each other and reads one typed [`Config`] from
 //! them; a file here per section says what that section may hold.
 
+mod bounds;
 mod environment;
 mod fault;
+mod faults;
 mod layers;
 mod load;
 mod reader;

@@ -6,16 +6,18 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::bounds;
 use super::reader::Reader;
 
 /// Says how to stop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shutdown {
-    /// How long running and waiting jobs may take to finish.
+    /// How long running and waiting jobs may take to finish: nothing to 24 h. A stop can take `ready_delay`, this, the
+    /// longest `cancel_grace` and 4 s.
     pub grace: Duration,
-    /// How long to be "not ready" before intake is refused.
+    /// How long to be "not ready" before intake is refused: nothing to 5 min.
     pub ready_delay: Duration,
-    /// Where the jobs go that the drain could not finish; `None`: nowhere, they are lost.
+    /// Where the jobs go that the drain could not finish, in a folder that is there; `None`: nowhere, they are lost.
     pub spill_file: Option<PathBuf>,
 }
 
@@ -40,8 +42,8 @@ pub enum LogFormat {
 impl Shutdown {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         reader.section("shutdown", |s| Self {
-            grace: s.duration("grace", Duration::ZERO..=Duration::from_hours(24)),
-            ready_delay: s.duration("ready_delay", Duration::ZERO..=Duration::from_mins(5)),
+            grace: s.duration("grace", bounds::GRACE),
+            ready_delay: s.duration("ready_delay", bounds::READY_DELAY),
             spill_file: s.text("spill_file", None, spill_file),
         })
     }
