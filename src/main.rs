@@ -3,22 +3,23 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use backroom::cli::{self, Cli, Command, exit};
-use backroom::config::{self, Loaded};
+use backroom::cli::{self, Cli, Command, ConfigOptions, exit};
+use backroom::config::{self, Loaded, Refused};
 use backroom::server::BUILT_IN_KINDS;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ended = match cli.command.clone().unwrap_or(Command::Serve) {
-        Command::Serve => load(&cli).and_then(|loaded| block_on(cli::serve(loaded))),
-        Command::Check => load(&cli).and_then(|loaded| cli::check(loaded, &mut io::stdout().lock())),
-        Command::Config(args) => {
-            load(&cli).and_then(|loaded| Ok(cli::print_config(&loaded, &args, &mut io::stdout())?))
+    let options = cli.config_options().unwrap_or_else(|error| error.exit());
+    let ended = match cli.command {
+        None | Some(Command::Serve(_)) => load(&options).and_then(|loaded| block_on(cli::serve(loaded))),
+        Some(Command::Check(_)) => cli::check(examine(&options), &mut io::stdout().lock()),
+        Some(Command::Config(args)) => {
+            load(&options).and_then(|loaded| Ok(cli::print_config(&loaded, &args, &mut io::stdout())?))
         }
-        Command::Demo => block_on(cli::demo()),
-        Command::Health(args) => block_on(cli::health(args)),
-        Command::Completions { shell } => {
+        Some(Command::Demo) => block_on(cli::demo()),
+        Some(Command::Health(args)) => block_on(cli::health(args)),
+        Some(Command::Completions { shell }) => {
             cli::completions(shell, &mut io::stdout()).map_err(cli::Ended::from)
         }
     };
@@ -33,12 +34,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn load(cli: &Cli) -> Result<Loaded, cli::Ended> {
-    let sources = cli.options.sources(std::env::vars_os());
-    let loaded = config::load(sources, &BUILT_IN_KINDS).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        cli::Ended::config(faults.join("\n"))
-    })?;
+fn load(options: &ConfigOptions) -> Result<Loaded, cli::Ended> {
+    examine(options).map_err(|refused| cli::refused_start(*refused))
+}
+
+fn examine(options: &ConfigOptions) -> Result<Loaded, Box<Refused>> {
+    let loaded = config::examine(options.sources(std::env::vars_os()), &BUILT_IN_KINDS)?;
     for warning in &loaded.warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }

@@ -63,7 +63,15 @@ mod tests {
         )
         .unwrap();
         let mut out = Vec::new();
-        print_config(&loaded, &ConfigArgs { json }, &mut out).unwrap();
+        print_config(
+            &loaded,
+            &ConfigArgs {
+                json,
+                ..ConfigArgs::default()
+            },
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -75,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_table_is_toml_that_leads_to_the_same_table() {
-        let table = print(&["mail.app_name=\"a\\\"\\\\\\u007f\\nb\""], false);
+        let table = print(&["server.address_file=\"a\\\"\\\\\\u007f\\nb\""], false);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, &table).unwrap();
@@ -94,7 +102,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let mut again = Vec::new();
-        print_config(&loaded, &ConfigArgs { json: false }, &mut again).unwrap();
+        print_config(&loaded, &ConfigArgs::default(), &mut again).unwrap();
         assert_eq!(values(&String::from_utf8(again).unwrap()), values(&table));
     }
 

@@ -8,7 +8,7 @@ mod ended;
 mod health;
 mod serve;
 
-pub use check::check;
+pub use check::{check, refused_start};
 pub use completions::completions;
 pub use config::print_config;
 pub use demo::demo;
@@ -20,7 +20,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{FileSource, Sources};
@@ -80,22 +81,25 @@ The value is read as the option needs it:
 #[derive(Clone, Parser, Debug)]
 #[command(name = "backroom", version, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// Where the configuration comes from.
+    /// What stands before the command; see [`Cli::config_options`].
     #[command(flatten)]
-    pub options: ConfigOptions,
+    before: ConfigOptions,
     /// What to do; `None` means [`Command::Serve`].
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 /// Names the sources of the configuration.
-#[derive(Clone, PartialEq, Eq, Args, Debug)]
+///
+/// They are arguments of the program and again of each command that takes them, rather than `global` ones: of a global
+/// argument clap keeps what stands behind the command, and drops what stands before it.
+#[derive(Clone, PartialEq, Eq, Default, Args, Debug)]
 pub struct ConfigOptions {
     /// Configuration file [default: ./backroom.toml if there is one]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Set one option, stronger than everything else; can be repeated
-    #[arg(long, value_name = "KEY=VALUE", global = true, long_help = SET_HELP)]
+    #[arg(long, value_name = "KEY=VALUE", long_help = SET_HELP)]
     pub set: Vec<String>,
 }
 
@@ -104,13 +108,13 @@ pub struct ConfigOptions {
 pub enum Command {
     /// Take jobs over HTTP and run them (the default)
     #[command(long_about = SERVE_HELP)]
-    Serve,
+    Serve(ConfigOptions),
     /// Check the configuration and render every template, without side effects
     #[command(
         after_help = "Reports every fault at once, each with its file and line, and ends with 0 or 78.\n\n\
                             Example:\n  backroom check --config /etc/backroom.toml"
     )]
-    Check,
+    Check(ConfigOptions),
     /// Show the values that hold and where each of them came from
     #[command(after_help = "Secrets are shown as [redacted]. The table is valid TOML.\n\n\
                             Examples:\n  backroom config | grep queues.mail\n  backroom config --json | jq '.items[] | select(.origin != \"default\")'")]
@@ -133,11 +137,14 @@ pub enum Command {
 }
 
 /// Says how to show the configuration.
-#[derive(Clone, PartialEq, Eq, Args, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Args, Debug)]
 pub struct ConfigArgs {
     /// As JSON: {"items":[{"key","value","origin"}]}
     #[arg(long)]
     pub json: bool,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub options: ConfigOptions,
 }
 
 /// Says which server to ask.
@@ -149,6 +156,40 @@ pub struct HealthArgs {
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
     pub timeout: Duration,
+}
+
+impl Cli {
+    /// The sources of the configuration that stand before the command and after it, in their order.
+    ///
+    /// # Errors
+    ///
+    /// When `--config` is given on both sides, or anything to a command that reads no configuration.
+    pub fn config_options(&self) -> Result<ConfigOptions, clap::Error> {
+        let fault = |message: &str| Self::command().error(ErrorKind::ArgumentConflict, message);
+        let none = ConfigOptions::default();
+        let after = match &self.command {
+            Some(Command::Serve(options) | Command::Check(options)) => options,
+            Some(Command::Config(args)) => &args.options,
+            None => &none,
+            Some(Command::Demo | Command::Health(_) | Command::Completions { .. }) => {
+                return if self.before == none {
+                    Ok(none)
+                } else {
+                    Err(fault(
+                        "this command reads no configuration: leave --config and --set out",
+                    ))
+                };
+            }
+        };
+        let config = match (&self.before.config, &after.config) {
+            (Some(_), Some(_)) => {
+                return Err(fault("--config is given twice: before the command and after it"));
+            }
+            (file, None) | (None, file) => file.clone(),
+        };
+        let set = [self.before.set.as_slice(), &after.set].concat();
+        Ok(ConfigOptions { config, set })
+    }
 }
 
 impl ConfigOptions {
@@ -184,7 +225,6 @@ fn some_time(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -199,24 +239,60 @@ mod tests {
     fn without_a_command_it_serves() {
         let cli = parse("backroom").unwrap();
         assert!(cli.command.is_none());
-        let sources = cli.options.sources([]);
+        let sources = cli.config_options().unwrap().sources([]);
         assert_eq!(sources.file, FileSource::IfPresent("backroom.toml".into()));
         assert!(matches!(
             parse("backroom serve").unwrap().command,
-            Some(Command::Serve)
+            Some(Command::Serve(_))
         ));
     }
 
     #[test]
-    fn the_global_options_stand_before_or_after_the_command() {
+    fn the_options_stand_before_or_after_the_command_or_both() {
         for line in [
             "backroom --config a --set x.y=1 --set x.y=2 check",
             "backroom check --config a --set x.y=1 --set x.y=2",
+            "backroom --set x.y=1 check --set x.y=2 --config a",
+            "backroom --config a --set x.y=1 serve --set x.y=2",
+            "backroom --set x.y=1 --config a config --set x.y=2 --json",
         ] {
-            let sources = parse(line).unwrap().options.sources([("A".into(), "b".into())]);
+            let options = parse(line).unwrap().config_options().unwrap();
+            let sources = options.sources([("A".into(), "b".into())]);
             assert_eq!(sources.file, FileSource::Named("a".into()), "{line}");
             assert_eq!(sources.set, ["x.y=1", "x.y=2"], "{line}");
             assert_eq!(sources.environment, [("A".into(), "b".into())]);
+        }
+    }
+
+    #[test]
+    fn there_is_one_file_wherever_it_is_named() {
+        for line in [
+            "backroom --config a check --config b",
+            "backroom --config a --config b check",
+            "backroom check --config a --config b",
+        ] {
+            let ended = parse(line).and_then(|cli| cli.config_options());
+            let error = ended.expect_err(line);
+            assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+            assert!(error.to_string().contains("--config"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_reads_no_configuration_refuses_to_be_given_one() {
+        for command in ["demo", "health", "completions bash"] {
+            for option in ["--config a", "--set x.y=1"] {
+                for line in [
+                    format!("backroom {option} {command}"),
+                    format!("backroom {command} {option}"),
+                ] {
+                    let ended = parse(&line).and_then(|cli| cli.config_options());
+                    let error = ended.expect_err(&line);
+                    assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+                }
+            }
+            let cli = parse(&format!("backroom {command}")).unwrap();
+            assert_eq!(cli.config_options().unwrap(), ConfigOptions::default());
         }
     }
 

@@ -1,13 +1,13 @@
 //! `[kinds.<name>]` and `[defaults]`: what holds for the jobs of a kind.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::bounds::{CANCEL_GRACE, MAX_ATTEMPTS, TIMEOUT};
 use super::fault::instead_of;
 use super::load::Config;
 use super::queues::Queue;
-use super::reader::{Findings, Reader, Section};
+use super::reader::{Reader, Section};
 use super::retry::single_attempt;
 use super::tree::dotted;
 use crate::handler::KindSettings;
@@ -16,35 +16,33 @@ use crate::job::{KindName, QueueName, RetryPolicy};
 /// Says what is special about one kind. `None`: what [`Defaults`] say.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Kind {
-    /// Where its jobs wait.
+    /// Where its jobs wait, unless a job names another queue: one of [`Config::queues`].
     pub queue: Option<QueueName>,
-    /// How long one attempt may take.
+    /// How long one attempt may take: 1 ms to 24 h. Then it is told to stop, and tried again.
     pub timeout: Option<Duration>,
-    /// Attempts in all, instead of what the retry profile says.
+    /// Attempts in all, the first run included, instead of what the retry profile says: 1 to 100.
     pub max_attempts: Option<u32>,
-    /// The name of the retry profile.
+    /// The name of the retry profile: one of [`Config::retry`].
     pub retry: Option<String>,
-    /// How long an attempt that was told to stop may take to do so.
+    /// How long an attempt that was told to stop may take to do so: nothing to 5 min. Then it is abandoned.
     pub cancel_grace: Option<Duration>,
-    /// Members of the payload that are never shown, beside those that never are.
+    /// Members of the payload that are never shown, beside those that never are: their names, at every depth, each 1 to
+    /// 64 letters, digits, `_`, `-` or `.`.
     pub sensitive: Vec<String>,
 }
 
 /// Says what holds for a kind that says nothing else.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Defaults {
-    /// Where its jobs wait.
+    /// Where its jobs wait: one of [`Config::queues`].
     pub queue: QueueName,
-    /// How long one attempt may take.
+    /// How long one attempt may take: 1 ms to 24 h. Then it is told to stop, and tried again.
     pub timeout: Duration,
-    /// How long an attempt that was told to stop may take to do so.
+    /// How long an attempt that was told to stop may take to do so: nothing to 5 min. Then it is abandoned.
     pub cancel_grace: Duration,
-    /// The name of the retry profile.
+    /// The name of the retry profile: one of [`Config::retry`].
     pub retry: String,
 }
-
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
-const CANCEL_GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
 
 impl Kind {
     pub(super) fn read_all(reader: &mut Reader<'_>, known: &[&str]) -> BTreeMap<KindName, Self> {
@@ -72,7 +70,7 @@ impl Kind {
                 .optional("queue", |s, key| s.text(key, None, queue_name))
                 .flatten(),
             timeout: s.optional("timeout", |s, key| s.duration(key, TIMEOUT)),
-            max_attempts: s.optional("max_attempts", |s, key| s.integer(key, 1..=100)),
+            max_attempts: s.optional("max_attempts", |s, key| s.integer(key, MAX_ATTEMPTS)),
             retry: s.optional("retry", |s, key| {
                 s.text(key, String::new(), |name| Ok(name.to_owned()))
             }),
@@ -124,28 +122,28 @@ impl Config {
     }
 }
 
-/// Refuses names of queues and profiles that do not exist.
-pub(super) fn check_references(
+/// Finds names of queues and profiles that do not exist: the keys that refer to them, each with the reason.
+pub(super) fn unknown_references(
     queues: &BTreeMap<QueueName, Queue>,
     profiles: &BTreeMap<String, RetryPolicy>,
     kinds: &BTreeMap<KindName, Kind>,
     defaults: Option<&Defaults>,
-    found: &mut Findings,
-) {
+) -> Vec<(String, String)> {
+    let mut unknown = Vec::new();
     let mut check = |key: &str, queue: Option<&QueueName>, profile: Option<&String>| {
         if let Some(queue) = queue.filter(|queue| !queues.contains_key(*queue)) {
             let instead = instead_of(queue.as_str(), queues.keys().map(QueueName::as_str));
-            found.fault(
-                &format!("{key}.queue"),
+            unknown.push((
+                format!("{key}.queue"),
                 format!("unknown queue \"{queue}\"; {instead}"),
-            );
+            ));
         }
         if let Some(profile) = profile.filter(|profile| !profiles.contains_key(*profile)) {
             let instead = instead_of(profile, profiles.keys().map(String::as_str));
-            found.fault(
-                &format!("{key}.retry"),
+            unknown.push((
+                format!("{key}.retry"),
                 format!("unknown retry profile {profile:?}; {instead}"),
-            );
+            ));
         }
     };
     if let Some(defaults) = defaults {
@@ -155,15 +153,24 @@ pub(super) fn check_references(
         let key = dotted(&["kinds".to_owned(), name.to_string()]);
         check(&key, kind.queue.as_ref(), kind.retry.as_ref());
     }
+    unknown
 }
 
 fn queue_name(text: &str) -> Result<Option<QueueName>, String> {
     QueueName::new(text).map(Some).map_err(|error| error.to_string())
 }
 
-fn member(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("must not be empty".to_owned())
+/// The name of a member of a payload. Names that hold other characters exist, but here they are slips: they would hide
+/// nothing, and nobody would notice.
+pub(super) fn member(text: &str) -> Result<String, String> {
+    let may = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if text.starts_with(['/', '$']) {
+        Err(
+            "must be the name of a member, not a pointer: \"iban\" hides every member of this name"
+                .to_owned(),
+        )
+    } else if text.is_empty() || text.chars().count() > 64 || !text.chars().all(may) {
+        Err("must be the name of a member: 1 to 64 letters, digits, '_', '-' or '.'".to_owned())
     } else {
         Ok(text.to_owned())
     }
@@ -172,7 +179,7 @@ fn member(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
     use crate::job::Backoff;
 
     #[test]
@@ -181,8 +188,9 @@ mod tests {
         let email = config.kind_settings("email");
         assert_eq!(email.queue.as_str(), "mail");
         assert_eq!(email.retry, config.retry["interactive"]);
-        assert_eq!(email.timeout, Duration::from_mins(1));
+        assert_eq!(email.timeout, Duration::from_mins(6));
         let other = config.kind_settings("resize");
+        assert_eq!(other.timeout, Duration::from_mins(1));
         assert_eq!(other.queue.as_str(), "default");
         assert_eq!(other.retry, config.retry["standard"]);
         assert_eq!(other.cancel_grace, Duration::from_secs(5));
@@ -218,7 +226,7 @@ mod tests {
         let email = config.kind_settings("email");
         assert_eq!(
             (email.timeout, email.cancel_grace),
-            (Duration::from_secs(10), Duration::from_secs(1))
+            (Duration::from_mins(6), Duration::from_secs(1))
         );
         let other = config.kind_settings("other");
         assert_eq!((other.queue.as_str(), other.retry), ("mail", patient));
@@ -260,6 +268,27 @@ mod tests {
         assert_eq!(faults(&["kinds.Email.queue=mail"]).len(), 1);
         assert_eq!(faults(&["kinds.email.run=push"]).len(), 1);
         assert_eq!(faults(&["kinds.email.sensitive=a,,b"]).len(), 1);
+    }
+
+    #[test]
+    fn sensitive_members_are_names() {
+        let sensitive = |text: &str| config(&[&format!("kinds.noop.sensitive={text}")]).kinds["noop"].clone();
+        let long = "a".repeat(64);
+        for good in ["iban", "tax-id_2", "straße", "card.number", &long] {
+            assert_eq!(sensitive(good).sensitive, [good]);
+        }
+        for bad in ["[iban,phone]", "[\"iban\"", "a b", "a[0]", "a$", &"a".repeat(65)] {
+            let found = faults(&[&format!("kinds.noop.sensitive={bad}")]);
+            assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
+        }
+        let found = faults(&["kinds.noop.sensitive=[iban,phone]"]);
+        let want = "--set: kinds.noop.sensitive: must be a list of texts, as in [\"a\", \"b\"] (found \"[iban,phone]\")";
+        assert_eq!(found, [want]);
+        let found = faults(&["kinds.noop.sensitive=/card/number"]);
+        assert!(
+            found[0].contains("item 1: must be the name of a member, not a pointer"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::environment;
 use super::fault::{ConfigFault, Origin, Place};
 use super::retry;
+use super::secret;
 use super::set;
 use super::tree::{Node, Table};
 
@@ -64,6 +65,7 @@ pub(super) fn merge(sources: Sources) -> Merged {
     ];
     for mut layer in layers {
         retry::choose_form(&mut tree, &mut layer, &mut faults);
+        secret::choose_form(&mut tree, &shipped, &layer);
         tree.merge(layer, &mut Vec::new(), &mut faults);
     }
     fill(&mut tree, &shipped, "queues", "default", |_| true);

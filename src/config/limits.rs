@@ -2,37 +2,38 @@
 
 use std::time::Duration;
 
+use super::bounds;
 use super::reader::Reader;
 
 /// Says how long finished jobs are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retention {
-    /// Those that are completed, skipped or canceled.
+    /// Those that are completed, skipped or canceled, result included: nothing to 365 days.
     pub completed: Duration,
-    /// Those that are dead-lettered.
+    /// Those that are dead-lettered: nothing to 365 days.
     pub dead_lettered: Duration,
-    /// The most of them all, whatever their age.
+    /// The most of them all, whatever their age: 0 to 10,000,000. The oldest go first, dead letters last.
     pub max_finished: usize,
 }
 
 /// Says how large things may be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The payload of one job, in bytes.
+    /// The payload of one job, in bytes: 1 to 64 MiB. More than [`Server::body_limit`](super::Server::body_limit) cannot
+    /// arrive over HTTP.
     pub payload: usize,
-    /// The result of one job, in bytes.
+    /// The result of one job, in bytes: 1 to 256 MiB. A job that returns more becomes a dead letter.
     pub result: usize,
-    /// Jobs in one batch.
+    /// Jobs in one batch: 1 to 10,000.
     pub batch: usize,
 }
 
 impl Retention {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let year = Duration::from_hours(365 * 24);
         reader.section("retention", |s| Self {
-            completed: s.duration("completed", Duration::ZERO..=year),
-            dead_lettered: s.duration("dead_lettered", Duration::ZERO..=year),
-            max_finished: s.integer("max_finished", 0..=10_000_000_u32) as usize,
+            completed: s.duration("completed", bounds::KEPT),
+            dead_lettered: s.duration("dead_lettered", bounds::KEPT),
+            max_finished: s.integer("max_finished", bounds::MAX_FINISHED),
         })
     }
 }
@@ -40,9 +41,9 @@ impl Retention {
 impl Limits {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         reader.section("limits", |s| Self {
-            payload: s.size("payload", 1..=64 << 20) as usize,
-            result: s.size("result", 1..=256 << 20) as usize,
-            batch: s.integer("batch", 1..=10_000_u32) as usize,
+            payload: s.size("payload", bounds::PAYLOAD) as usize,
+            result: s.size("result", bounds::RESULT) as usize,
+            batch: s.integer("batch", bounds::BATCH),
         })
     }
 }
@@ -50,7 +51,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
 
     #[test]
     fn the_shipped_bounds_are_those_of_the_contract() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{ConfigFault, Origin};
-use super::kinds::{Defaults, Kind, check_references};
+use super::kinds::{Defaults, Kind, unknown_references};
 use super::layers::{self, Sources};
 use super::limits::{Limits, Retention};
 use super::mail::Mail;
@@ -16,7 +16,8 @@ use crate::job::{KindName, QueueName, RetryPolicy};
 
 /// Holds every option. `config/default.toml` says what each of them does.
 ///
-/// [`Config::default`] is what is shipped; [`load`] is what the user made of it.
+/// [`Config::default`] is what is shipped; [`load`] is what the user made of it. Who changes it in code is told by
+/// [`Config::faults`] what is out of its range.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
@@ -54,6 +55,17 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+/// Holds what is wrong with a configuration, and what of it is sound.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Everything that is wrong, sorted by origin and key; never empty.
+    pub faults: Vec<ConfigFault>,
+    /// The section `mail`, if none of the faults is in it: its templates can be looked at all the same.
+    pub mail: Option<Mail>,
+    /// As in [`Loaded`], but for the values with faults.
+    pub effective: Vec<EffectiveValue>,
+}
+
 /// Says what holds for one key, and why.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EffectiveValue {
@@ -88,15 +100,24 @@ pub struct EffectiveValue {
 /// # Ok::<(), backroom::config::ConfigFault>(())
 /// ```
 pub fn load(sources: Sources, known_kinds: &[&str]) -> Result<Loaded, Vec<ConfigFault>> {
+    examine(sources, known_kinds).map_err(|refused| refused.faults)
+}
+
+/// Does what [`load`] does, and keeps of a configuration with faults what else can be looked at.
+///
+/// # Errors
+///
+/// As [`load`], with the sections that are sound.
+pub fn examine(sources: Sources, known_kinds: &[&str]) -> Result<Loaded, Box<Refused>> {
     let merged = layers::merge(sources);
     let mut warnings = merged.warnings;
     let mut reader = Reader::new(&merged.tree, merged.faults, merged.incomplete);
-    let config = read(&mut reader, known_kinds);
+    let (config, mail) = read(&mut reader, known_kinds);
     let mut found = reader.finish();
+    found.effective.sort_by(|a, b| a.key.cmp(&b.key));
     match config {
         Some(config) if found.faults.is_empty() => {
             warnings.extend(config.warnings());
-            found.effective.sort_by(|a, b| a.key.cmp(&b.key));
             Ok(Loaded {
                 config,
                 effective: found.effective,
@@ -106,13 +127,22 @@ pub fn load(sources: Sources, known_kinds: &[&str]) -> Result<Loaded, Vec<Config
         _ => {
             found.faults.sort();
             found.faults.dedup();
-            Err(found.faults)
+            let mail_is_sound = !found.incomplete && !found.faults.iter().any(is_of_mail);
+            Err(Box::new(Refused {
+                faults: found.faults,
+                mail: mail.filter(|_| mail_is_sound),
+                effective: found.effective,
+            }))
         }
     }
 }
 
+fn is_of_mail(fault: &ConfigFault) -> bool {
+    fault.key == "mail" || fault.key.starts_with("mail.")
+}
+
 /// Reads every section before it gives up. `None` only together with a fault.
-fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> Option<Config> {
+fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Option<Mail>) {
     let server = Server::read(reader);
     let auth = Auth::read(reader);
     auth.check(&server, reader);
@@ -126,9 +156,11 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> Option<Config> {
     let shutdown = Shutdown::read(reader);
     let log = Log::read(reader);
     if !reader.found.incomplete {
-        check_references(&queues, &retry, &kinds, defaults.as_ref(), &mut reader.found);
+        for (key, reason) in unknown_references(&queues, &retry, &kinds, defaults.as_ref()) {
+            reader.found.fault(&key, reason);
+        }
     }
-    Some(Config {
+    let config = mail.clone().zip(defaults).map(|(mail, defaults)| Config {
         server,
         auth,
         queues,
@@ -136,24 +168,12 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> Option<Config> {
         retry,
         retention,
         limits,
-        mail: mail?,
-        defaults: defaults?,
+        mail,
+        defaults,
         shutdown,
         log,
-    })
-}
-
-impl Config {
-    /// What is allowed, but makes no sense.
-    fn warnings(&self) -> Option<String> {
-        let (payload, body) = (self.limits.payload, self.server.body_limit);
-        (payload > body).then(|| {
-            format!(
-                "limits.payload ({payload} bytes) is more than server.body_limit ({body} bytes): \
-                 no such payload can arrive over HTTP"
-            )
-        })
-    }
+    });
+    (config, mail)
 }
 
 impl Default for Config {
@@ -168,55 +188,9 @@ impl Default for Config {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
-    use super::*;
-    use crate::config::FileSource;
-
-    pub(in crate::config) const KINDS: [&str; 3] = ["email", "noop", "invoice.render"];
-
-    fn sources(set: &[&str]) -> Sources {
-        Sources {
-            set: set.iter().map(|s| (*s).to_owned()).collect(),
-            ..Sources::default()
-        }
-    }
-
-    /// What comes of the defaults and some `--set`.
-    pub(in crate::config) fn loaded(set: &[&str]) -> Loaded {
-        load(sources(set), &KINDS).unwrap_or_else(|faults| panic!("{set:?}: {faults:#?}"))
-    }
-
-    /// The configuration of [`loaded`].
-    pub(in crate::config) fn config(set: &[&str]) -> Config {
-        loaded(set).config
-    }
-
-    /// The faults of some `--set`.
-    pub(in crate::config) fn faults(set: &[&str]) -> Vec<String> {
-        match load(sources(set), &KINDS) {
-            Ok(_) => panic!("{set:?} has no fault"),
-            Err(faults) => faults.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    /// What comes of a file named `….toml` and some `--set`.
-    pub(in crate::config) fn with_file(text: &str, set: &[&str]) -> Result<Loaded, Vec<ConfigFault>> {
-        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        load(
-            Sources {
-                file: FileSource::Named(file.path().to_owned()),
-                ..sources(set)
-            },
-            &KINDS,
-        )
-    }
-}
-
-#[cfg(test)]
 mod tests {
-    use super::testing::{config, faults, loaded, with_file};
     use super::*;
+    use crate::config::testing::{KINDS, config, faults, loaded, with_file};
 
     #[test]
     fn the_shipped_defaults_have_no_fault() {
@@ -254,7 +228,7 @@ mod tests {
                     environment,
                     ..Sources::default()
                 },
-                &testing::KINDS,
+                &KINDS,
             )
         };
         let loaded = environment(&[
@@ -321,7 +295,29 @@ mod tests {
             assert_eq!(found.len(), 2, "{found:?}");
             assert_eq!(found[1].key, "limits.batch");
         }
-        assert_eq!(faults(&depends).len(), 3);
+        assert_eq!(faults(&depends).len(), 4);
+    }
+
+    #[test]
+    fn a_sound_mail_section_is_kept_beside_the_faults_of_others() {
+        let refused = |set: &[&str]| {
+            let set = set.iter().map(|text| (*text).to_owned()).collect();
+            examine(
+                Sources {
+                    set,
+                    ..Sources::default()
+                },
+                &KINDS,
+            )
+            .unwrap_err()
+        };
+        let found = refused(&["limits.batch=0", "mail.app_name=Shop"]);
+        assert_eq!(found.faults.len(), 1);
+        assert_eq!(found.mail.unwrap().app_name, "Shop");
+        assert!(found.effective.iter().any(|v| v.key == "mail.app_name"));
+        for of_mail in ["mail.folder=", "mail.x=1", "mail=1", "mail.from=x"] {
+            assert!(refused(&["limits.batch=0", of_mail]).mail.is_none(), "{of_mail}");
+        }
     }
 
     #[test]
@@ -340,12 +336,6 @@ mod tests {
         ] {
             assert_eq!(faults(&[later]).len(), 1, "{later}");
         }
-    }
-
-    #[test]
-    fn a_payload_that_cannot_arrive_is_warned_about() {
-        assert_eq!(loaded(&[]).warnings, Vec::<String>::new());
-        assert_eq!(loaded(&["limits.payload=3MiB"]).warnings.len(), 1);
     }
 
     #[test]
@@ -380,10 +370,22 @@ mod tests {
         let password = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(password.path(), "s3cret\n").unwrap();
         let set = format!("mail.smtp_password_file={}", password.path().display());
-        let loaded = with_file(include_str!("../../config/production.toml"), &[&set]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let spill = format!("shutdown.spill_file={}/x.jsonl", folder.path().display());
+        let loaded = with_file(include_str!("../../config/production.toml"), &[&set, &spill]).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
         assert!(loaded.config.mail.smtp_password.is_some());
-        let gone = with_file(include_str!("../../config/production.toml"), &[]).unwrap_err();
+        let Config {
+            queues,
+            limits,
+            retention,
+            ..
+        } = loaded.config;
+        let held: usize = queues.values().map(|q| q.capacity + q.concurrency).sum();
+        let finished = retention.max_finished * (limits.payload + limits.result + 1024);
+        let worst = held * (limits.payload + 1024) + finished;
+        assert_eq!(worst >> 20, 962, "the sum in production.toml");
+        let gone = with_file(include_str!("../../config/production.toml"), &[&spill]).unwrap_err();
         assert_eq!(gone.len(), 1, "only the password file is missing: {gone:?}");
     }
 }

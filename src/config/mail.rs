@@ -4,38 +4,38 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::reader::{Reader, Section};
 use super::secret::Secret;
+use super::smtp_url::{Login, SmtpUrl};
 
 /// Says where mail goes and in whose name.
 #[derive(Clone, Debug)]
 pub struct Mail {
     /// The way.
     pub transport: MailTransport,
-    /// The sender.
+    /// The sender. For [`MailTransport::Smtp`] one that its server lets through.
     pub from: Mailbox,
-    /// The name of the app in the shipped templates.
+    /// The name of the app in the shipped templates: 1 to 100 characters, none of them a control.
     pub app_name: String,
-    /// The server, for [`MailTransport::Smtp`], from `smtp_url` or `smtp_url_file`: checked, `smtp` or `smtps`.
+    /// The server, required for [`MailTransport::Smtp`]: `smtp://[user[:password]@]host[:port][?tls=…]` or `smtps://…`.
     pub smtp_url: Option<SecretString>,
-    /// The password, from `smtp_password` or `smtp_password_file`; `None` when it is in the URL, or there is none.
+    /// The password; `None` when it is in the URL, or there is none.
     pub smtp_password: Option<SecretString>,
-    /// A PEM file with the certificate authority of the server.
+    /// A PEM file with the certificate authority of the server, which then is the only one that is trusted.
     pub smtp_ca_file: Option<PathBuf>,
-    /// How long one step of the conversation may take.
+    /// How long connecting and each command may take, but not the final reply: 100 ms to 10 min.
     pub smtp_timeout: Duration,
-    /// Connections kept.
+    /// Connections at the same time: 1 to 100.
     pub smtp_pool: u32,
-    /// A folder of templates that come before the shipped ones.
+    /// A folder of templates that come before the shipped ones. Read once, at the start.
     pub templates: Option<PathBuf>,
-    /// The folder for [`MailTransport::File`].
+    /// The folder for [`MailTransport::File`]; made when it is missing.
     pub folder: PathBuf,
-    /// Mails kept for [`MailTransport::Capture`].
+    /// Mails kept for [`MailTransport::Capture`], the oldest go first: 1 to 1,000,000.
     pub capture_messages: usize,
-    /// Bytes kept for [`MailTransport::Capture`].
+    /// Bytes kept for [`MailTransport::Capture`], the oldest mails go first: 1 KiB to 4 GiB.
     pub capture_bytes: usize,
 }
 
@@ -62,26 +62,32 @@ impl Mail {
         reader.section("mail", |s| {
             let transport = s.choice("transport", &TRANSPORTS);
             let from = s.text("from", None, mailbox);
-            let smtp_url = s.secret("smtp_url", "smtp_url_file", check_url);
+            let smtp_url = s.secret("smtp_url", "smtp_url_file", |text| {
+                SmtpUrl::parse(text).map(|url| url.shown)
+            });
             let smtp_password = s.secret("smtp_password", "smtp_password_file", |_| {
                 Ok("[redacted]".to_owned())
             });
             check_smtp(s, transport, &smtp_url, &smtp_password);
+            // By its origin: who writes the shipped sender out means it.
+            if transport == MailTransport::Smtp && s.comes_as_shipped("from") && !s.is_incomplete() {
+                let reason =
+                    "must be set when mail.transport is \"smtp\": nobody takes mail from the shipped one";
+                s.fault_of("from", "transport", reason);
+            }
             Some(Self {
                 transport,
-                app_name: s.text("app_name", String::new(), not_empty),
+                app_name: s.text("app_name", String::new(), app_name),
                 smtp_url: smtp_url.value(),
                 smtp_password: smtp_password.value(),
-                smtp_ca_file: existing(s, "smtp_ca_file", Path::is_file, "is not a file that can be read"),
+                smtp_ca_file: existing(s, "smtp_ca_file", is_pem),
                 smtp_timeout: s.duration(
                     "smtp_timeout",
                     Duration::from_millis(100)..=Duration::from_mins(10),
                 ),
                 smtp_pool: s.integer("smtp_pool", 1..=100),
-                templates: existing(s, "templates", Path::is_dir, "is not a folder that can be read"),
-                folder: s.text("folder", PathBuf::new(), |text| {
-                    not_empty(text).map(PathBuf::from)
-                }),
+                templates: existing(s, "templates", is_folder),
+                folder: s.text("folder", PathBuf::new(), folder),
                 capture_messages: s.integer("capture_messages", 1..=1_000_000_u32) as usize,
                 capture_bytes: s.size("capture_bytes", 1 << 10..=4 << 30) as usize,
                 // At the end, so that everything has been read when it is not there.
@@ -92,77 +98,80 @@ impl Mail {
 }
 
 fn check_smtp(s: &mut Section<'_>, transport: MailTransport, url: &Secret, password: &Secret) {
-    match (url, password) {
-        _ if s.is_incomplete() => {}
-        (Secret::None, _) if transport == MailTransport::Smtp => {
+    if s.is_incomplete() {
+        return;
+    }
+    let smtp = transport == MailTransport::Smtp;
+    let (url, url_key) = match url {
+        Secret::Given { value, key } => (SmtpUrl::parse(value.expose_secret()), *key),
+        Secret::None if smtp => {
             s.fault_of(
                 "smtp_url",
                 "transport",
                 "is required when mail.transport is \"smtp\"",
             );
+            return;
         }
-        (Secret::Given { value: url, .. }, Secret::Given { key, .. }) => {
-            let Ok(url) = Url::parse(url.expose_secret()) else {
-                return;
-            };
-            if url.password().is_some() {
-                s.fault(
-                    key,
-                    "is given, and so is a password in mail.smtp_url; write one of the two",
-                );
-            } else if url.username().is_empty() {
-                s.fault(
-                    key,
-                    "is given, but mail.smtp_url names no user: write smtp://user@host",
-                );
-            }
-        }
+        Secret::None | Secret::Faulty => return,
+    };
+    match (url.map(|url| url.login), password) {
+        (Ok(Login::UserAndPassword), Secret::Given { key, .. }) => s.fault(
+            key,
+            "is given, and so is a password in mail.smtp_url; write one of the two",
+        ),
+        (Ok(Login::None), Secret::Given { key, .. }) => s.fault(
+            key,
+            "is given, but mail.smtp_url names no user: write smtp://user@host",
+        ),
+        (Ok(Login::User), Secret::None) if smtp => s.fault(
+            url_key,
+            "names a user, but there is no password: see mail.smtp_password_file",
+        ),
         _ => {}
     }
 }
 
-/// Checks the URL of a mail server and returns it without its credentials.
-fn check_url(text: &str) -> Result<String, &'static str> {
-    let url = Url::parse(text).map_err(|_| "must be a URL, as in smtp://user@host:587")?;
-    if !matches!(url.scheme(), "smtp" | "smtps") {
-        return Err("must begin with smtp:// or smtps://");
-    }
-    let host = url
-        .host_str()
-        .filter(|host| !host.is_empty())
-        .ok_or("must name a host, as in smtp://user@host:587")?;
-    if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
-        return Err("must have no path and no fragment; a '/' or '#' in a password is written %2F or %23");
-    }
-    for (name, value) in url.query_pairs() {
-        if name != "tls" || !matches!(&*value, "required" | "opportunistic" | "none") {
-            return Err(
-                "may be followed by ?tls=required, ?tls=opportunistic or ?tls=none, and nothing else",
-            );
-        }
-    }
-    let scheme = url.scheme();
-    let user = if url.username().is_empty() && url.password().is_none() {
-        ""
-    } else {
-        "[redacted]@"
-    };
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-    Ok(format!("{scheme}://{user}{host}{port}{query}"))
-}
-
 fn mailbox(text: &str) -> Result<Option<Mailbox>, String> {
-    text.parse().map(Some).map_err(|_| {
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    text.trim().parse().map(Some).map_err(|_| {
         "must be an address, as in \"Name <name@example.com>\" or \"name@example.com\"".to_owned()
     })
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
+fn app_name(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    if text.trim().is_empty() || text.chars().count() > 100 {
+        return Err("must be 1 to 100 characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
     if text.trim().is_empty() {
-        Err("must not be empty".to_owned())
+        return Err("must not be empty".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn is_folder(path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        Ok(())
     } else {
-        Ok(text.to_owned())
+        Err("is not a folder that can be read".to_owned())
+    }
+}
+
+/// Only whether there is a certificate at all; the mailer reads it.
+fn is_pem(path: &Path) -> Result<(), String> {
+    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        Ok(())
+    } else {
+        Err("has no certificate in PEM form".to_owned())
     }
 }
 
@@ -170,20 +179,21 @@ fn not_empty(text: &str) -> Result<String, String> {
 fn existing(
     s: &mut Section<'_>,
     key: &'static str,
-    is_right: fn(&Path) -> bool,
-    reason: &'static str,
+    check: fn(&Path) -> Result<(), String>,
 ) -> Option<PathBuf> {
     s.text(key, None, |text| match text {
         "" => Ok(None),
-        path if is_right(Path::new(path)) => Ok(Some(PathBuf::from(path))),
-        _ => Err(reason.to_owned()),
+        path => check(Path::new(path)).map(|()| Some(PathBuf::from(path))),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults, loaded};
+    use crate::config::testing::{config, faults, loaded};
+
+    const SMTP: &str = "mail.transport=smtp";
+    const FROM: &str = "mail.from=a@b.example";
 
     fn exposed(secret: Option<&SecretString>) -> Option<&str> {
         secret.map(SecretString::expose_secret)
@@ -209,25 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn smtp_needs_a_server() {
+    fn smtp_needs_a_server_and_a_sender() {
+        let url = "mail.smtp_url=smtps://a:b@h:465";
         assert_eq!(
-            faults(&["mail.transport=smtp"]),
+            faults(&[SMTP, FROM]),
             ["--set: mail.smtp_url: is required when mail.transport is \"smtp\""]
         );
-        let mail = config(&[
-            "mail.transport=smtp",
-            "mail.smtp_url=smtps://a:b@h:465?tls=required",
-        ])
-        .mail;
+        let found = faults(&[SMTP, url]);
+        assert!(
+            found.len() == 1 && found[0].starts_with("--set: mail.from: must be set when mail.transport is"),
+            "{found:?}"
+        );
+        // Written out, it is meant: for a mail server on a developer's machine.
+        config(&[SMTP, url, "mail.from=Backroom <backroom@localhost>"]);
+        let mail = config(&[SMTP, FROM, url]).mail;
         assert_eq!(mail.transport, MailTransport::Smtp);
-        assert_eq!(
-            exposed(mail.smtp_url.as_ref()),
-            Some("smtps://a:b@h:465?tls=required")
-        );
-        assert_eq!(
-            config(&["mail.transport=file"]).mail.transport,
-            MailTransport::File
-        );
+        assert_eq!(exposed(mail.smtp_url.as_ref()), Some("smtps://a:b@h:465"));
+        let file = config(&["mail.transport=file"]).mail;
+        assert_eq!(file.transport, MailTransport::File);
     }
 
     #[test]
@@ -241,8 +250,15 @@ mod tests {
             "smtp://u:s3cret@h?tls=maybe",
             "smtp://u:s3cret@h?starttls=1",
             "smtp://u:s3cret@h:99999",
+            "smtp://u:s3cret@h:0",
+            "smtps://u:s3cret@h?tls=required",
+            "smtp://u:s3cret@h?tls=required&tls=none",
+            "smtp://u:s3cret@h?tls=none",
+            "smtp://:s3cret@h",
+            "smtp://u:s3cret%0a@h",
+            "smtp://u:s3cret%ff@h",
         ] {
-            let found = faults(&["mail.transport=smtp", &format!("mail.smtp_url={bad}")]);
+            let found = faults(&[SMTP, FROM, &format!("mail.smtp_url={bad}")]);
             assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
             assert!(found[0].starts_with("--set: mail.smtp_url: m"), "{found:?}");
             assert!(!found[0].contains("s3"), "{found:?}");
@@ -252,7 +268,7 @@ mod tests {
     #[test]
     fn credentials_are_never_shown() {
         let set = [
-            "mail.smtp_url=smtp://me@h:587/?tls=none",
+            "mail.smtp_url=smtp://me@h:587/?tls=required",
             "mail.smtp_password=s3cret",
         ];
         let loaded = loaded(&set);
@@ -265,7 +281,7 @@ mod tests {
                 .value
                 .clone()
         };
-        assert_eq!(value("mail.smtp_url"), "smtp://[redacted]@h:587?tls=none");
+        assert_eq!(value("mail.smtp_url"), "smtp://[redacted]@h:587?tls=required");
         assert_eq!(value("mail.smtp_password"), "[redacted]");
         assert_eq!(value("mail.smtp_password_file"), "");
         assert_eq!(exposed(loaded.config.mail.smtp_password.as_ref()), Some("s3cret"));
@@ -287,6 +303,14 @@ mod tests {
             found.len() == 1 && found[0].contains("names no user"),
             "{found:?}"
         );
+        let found = faults(&[SMTP, FROM, &url("smtp://u@h")]);
+        let want =
+            "--set: mail.smtp_url: names a user, but there is no password: see mail.smtp_password_file";
+        assert_eq!(found, [want]);
+        assert_eq!(
+            config(&[&url("smtp://u@h")]).mail.transport,
+            MailTransport::Capture
+        );
         let file = written("s3cret");
         let found = faults(&[
             password,
@@ -295,50 +319,6 @@ mod tests {
         assert_eq!(
             found,
             ["--set: mail.smtp_password_file: is given, and so is mail.smtp_password; write one of the two"]
-        );
-    }
-
-    #[test]
-    fn secrets_come_from_files_without_their_newline() {
-        for (text, want) in [
-            ("s3cret", "s3cret"),
-            ("s3cret\n", "s3cret"),
-            ("s3cret\r\n", "s3cret"),
-            (" s \n\n", " s \n"),
-        ] {
-            let file = written(text);
-            let path = file.path().display().to_string();
-            let mail = config(&[&format!("mail.smtp_password_file={path}")]).mail;
-            assert_eq!(exposed(mail.smtp_password.as_ref()), Some(want), "{text:?}");
-        }
-        let file = written("smtp://u:p@h\n");
-        let mail = config(&[
-            "mail.transport=smtp",
-            &format!("mail.smtp_url_file={}", file.path().display()),
-        ])
-        .mail;
-        assert_eq!(exposed(mail.smtp_url.as_ref()), Some("smtp://u:p@h"));
-    }
-
-    #[test]
-    fn a_secret_file_must_hold_a_secret() {
-        let found = faults(&["mail.smtp_password_file=/nonexistent/password"]);
-        assert_eq!(found.len(), 1);
-        assert!(
-            found[0].starts_with("--set: mail.smtp_password_file: cannot be read: "),
-            "{found:?}"
-        );
-        let empty = written("\n");
-        let found = faults(&[&format!("mail.smtp_password_file={}", empty.path().display())]);
-        assert_eq!(found, ["--set: mail.smtp_password_file: is an empty file"]);
-        let wrong = written("http://u:s3cret@h");
-        let found = faults(&[
-            "mail.transport=smtp",
-            &format!("mail.smtp_url_file={}", wrong.path().display()),
-        ]);
-        assert_eq!(
-            found,
-            ["--set: mail.smtp_url_file: must begin with smtp:// or smtps://"]
         );
     }
 
@@ -354,6 +334,8 @@ mod tests {
             "from=A <b>",
             "app_name=",
             "app_name=  ",
+            "app_name=\"a\\nb\"",
+            "from=\"A\\tB <a@b.example>\"",
             "folder=",
             "transport=pigeon",
         ] {
@@ -366,6 +348,14 @@ mod tests {
             Some(folder.path().to_owned())
         );
         assert_eq!(faults(&[&format!("mail.smtp_ca_file={path}")]).len(), 1);
+        let no_pem = written("s3cret");
+        let found = faults(&[&format!("mail.smtp_ca_file={}", no_pem.path().display())]);
+        assert!(
+            found.len() == 1 && found[0].contains("no certificate"),
+            "{found:?}"
+        );
+        config(&[&format!("mail.app_name={}", "ä".repeat(100))]);
+        assert_eq!(faults(&[&format!("mail.app_name={}", "ä".repeat(101))]).len(), 1);
         assert_eq!(faults(&[&format!("mail.templates={path}/gone")]).len(), 1);
     }
 }

@@ -3,8 +3,10 @@
 //! `config/default.toml` is the reference. [`load`] lays the layers over each other and reads one typed [`Config`] from
 //! them; a file here per section says what that section may hold.
 
+mod bounds;
 mod environment;
 mod fault;
+mod faults;
 mod layers;
 mod load;
 mod reader;
@@ -21,15 +23,19 @@ mod queues;
 mod retry;
 mod server;
 mod shutdown;
+mod smtp_url;
+mod warnings;
 
 #[cfg(test)]
 mod ranges;
+#[cfg(test)]
+mod testing;
 
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
 pub use layers::{FileSource, Sources};
 pub use limits::{Limits, Retention};
-pub use load::{Config, EffectiveValue, Loaded, load};
+pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
 pub use queues::Queue;
 pub use server::{Auth, AuthMode, Server};

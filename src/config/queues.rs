@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::bounds;
 use super::reader::Reader;
 use crate::job::QueueName;
 
 /// Says how long a waiting line may grow and how many jobs leave it at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Queue {
-    /// Jobs that may wait.
+    /// Jobs that may wait: 1 to 1,000,000. When it is full, submitting waits for `enqueue_wait` and then fails. Jobs for
+    /// later and jobs that wait for another attempt do not count.
     pub capacity: usize,
-    /// Jobs that run at the same time.
+    /// Jobs that run at the same time: 1 to 10,000.
     pub concurrency: usize,
-    /// How long a producer waits for room.
+    /// How long a producer waits for room: nothing to 1 min.
     pub enqueue_wait: Duration,
 }
 
@@ -22,9 +24,9 @@ impl Queue {
         let mut queues = BTreeMap::new();
         reader.each("queues", |name, s| {
             let queue = Self {
-                capacity: s.integer("capacity", 1..=1_000_000_u32) as usize,
-                concurrency: s.integer("concurrency", 1..=10_000_u32) as usize,
-                enqueue_wait: s.duration("enqueue_wait", Duration::ZERO..=Duration::from_mins(1)),
+                capacity: s.integer("capacity", bounds::CAPACITY),
+                concurrency: s.integer("concurrency", bounds::CONCURRENCY),
+                enqueue_wait: s.duration("enqueue_wait", bounds::ENQUEUE_WAIT),
             };
             match QueueName::new(name) {
                 Ok(name) => {
@@ -40,7 +42,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
 
     #[test]
     fn the_shipped_queues_are_two() {

@@ -1,6 +1,6 @@
 //! Tests of every range: at its ends and beyond them.
 
-use super::load::testing::{config, faults};
+use super::testing::{config, faults};
 
 /// Key, the least, below it, the most, above it. `""` where nothing lies below that could be written.
 const RANGES: &[(&str, &str, &str, &str, &str)] = &[
@@ -53,7 +53,7 @@ fn both_ends_are_inside_and_their_neighbours_are_not() {
 
 #[test]
 fn every_number_with_a_unit_or_range_is_in_the_table() {
-    let loaded = super::load::testing::loaded(&[
+    let loaded = super::testing::loaded(&[
         "kinds.noop.timeout=1s",
         "kinds.noop.max_attempts=1",
         "kinds.noop.cancel_grace=1s",
@@ -63,8 +63,8 @@ fn every_number_with_a_unit_or_range_is_in_the_table() {
         let ranged = value.value.is_number()
             || crate::job::parse_duration(text).is_ok()
             || text.parse::<bytesize::ByteSize>().is_ok();
-        // The other queues and profiles are read by the same code.
-        let repeated = ["queues.mail.", "retry.interactive."]
+        // The other queues, profiles and kinds are read by the same code.
+        let repeated = ["queues.mail.", "retry.interactive.", "kinds.email."]
             .iter()
             .any(|prefix| value.key.starts_with(prefix));
         if ranged && !repeated {

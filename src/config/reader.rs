@@ -133,6 +133,11 @@ impl<'a> Section<'a> {
         self.table.entries.contains_key(key)
     }
 
+    /// Whether nobody but the shipped defaults says anything about this key.
+    pub(super) fn comes_as_shipped(&self, key: &str) -> bool {
+        self.origin(key) == Origin::Default
+    }
+
     /// Whether nobody but the shipped defaults mentions this section.
     pub(super) fn is_shipped(&self) -> bool {
         self.table.origin == Origin::Default
@@ -274,7 +279,7 @@ fn unknown(table: &Table, path: &[String], asked: &[&'static str], faults: &mut 
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::testing::with_file;
+    use crate::config::testing::with_file;
 
     #[test]
     fn every_fault_of_a_file_is_found_at_once_with_its_line() {

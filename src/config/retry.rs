@@ -1,8 +1,8 @@
 //! `[retry.<profile>]`: when failed jobs are tried again.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use super::bounds;
 use super::fault::ConfigFault;
 use super::reader::{Reader, Section};
 use super::tree::{Node, Table, dotted};
@@ -10,7 +10,6 @@ use crate::job::{Backoff, Jitter, RetryPolicy};
 
 /// The members of the first form; `delays` is the second one.
 const EXPONENTIAL: [&str; 4] = ["initial", "factor", "max", "jitter"];
-const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// Drops from the weaker layers what a stronger one says in the other form; both forms in one layer are a fault.
 pub(super) fn choose_form(tree: &mut Table, layer: &mut Table, faults: &mut Vec<ConfigFault>) {
@@ -69,19 +68,19 @@ pub(super) const fn single_attempt() -> RetryPolicy {
 
 fn exponential(s: &mut Section<'_>) -> RetryPolicy {
     RetryPolicy {
-        max_attempts: s.integer("max_attempts", 1..=100),
+        max_attempts: s.integer("max_attempts", bounds::MAX_ATTEMPTS),
         backoff: Backoff::Exponential {
-            initial: s.duration("initial", Duration::ZERO..=LONGEST),
-            factor: s.number("factor", 1.0..=100.0),
-            max: s.duration("max", Duration::ZERO..=LONGEST),
+            initial: s.duration("initial", bounds::DELAY),
+            factor: s.number("factor", bounds::FACTOR),
+            max: s.duration("max", bounds::DELAY),
             jitter: s.choice("jitter", &[("full", Jitter::Full), ("none", Jitter::None)]),
         },
     }
 }
 
 fn delays(s: &mut Section<'_>) -> RetryPolicy {
-    let delays = s.durations("delays", 1..=100, &(Duration::ZERO..=LONGEST));
-    let max_attempts = s.optional("max_attempts", |s, key| s.integer(key, 1..=100));
+    let delays = s.durations("delays", bounds::DELAYS, &bounds::DELAY);
+    let max_attempts = s.optional("max_attempts", |s, key| s.integer(key, bounds::MAX_ATTEMPTS));
     RetryPolicy {
         max_attempts: max_attempts.unwrap_or((delays.len() as u32 + 1).min(100)),
         backoff: Backoff::Delays(delays),
@@ -91,7 +90,8 @@ fn delays(s: &mut Section<'_>) -> RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults, with_file};
+    use crate::config::testing::{config, faults, with_file};
+    use std::time::Duration;
 
     fn growing(max_attempts: u32, initial: u64, factor: f64, max: u64) -> RetryPolicy {
         let (initial, max) = (Duration::from_secs(initial), Duration::from_secs(max));

@@ -6,24 +6,26 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::bounds;
 use super::reader::{Reader, Section};
 
 /// Says where and how to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// The address; port 0 picks a free one.
+    /// The address; port 0 picks a free one. Beyond loopback only with [`AuthMode::None`].
     pub bind: SocketAddr,
-    /// The address under which clients see the server, without a slash at its end.
+    /// The address under which clients see the server: absolute, `http` or `https`, without query, fragment, user or a
+    /// slash at its end. `None`: links in answers are paths.
     pub public_url: Option<String>,
-    /// Threads that answer HTTP; 0 means one for each core.
+    /// Threads that answer HTTP: 0 to 256. 0 means one for each core.
     pub http_workers: usize,
-    /// The largest request body, in bytes.
+    /// The largest request body, in bytes: 1 KiB to 64 MiB. More is answered with 413.
     pub body_limit: usize,
-    /// How long a client may take to send the head of its request.
+    /// How long a client may take to send the head of its request: 10 ms to 10 min.
     pub header_timeout: Duration,
-    /// How long an idle connection is kept; zero closes it after each answer.
+    /// How long an idle connection is kept: nothing to 1 h. Zero closes it after each answer.
     pub keep_alive: Duration,
-    /// A file that receives the address really listened on.
+    /// A file that receives the address really listened on, once it is.
     pub address_file: Option<PathBuf>,
 }
 
@@ -52,13 +54,10 @@ impl Server {
                 address,
             ),
             public_url: public_url(s),
-            http_workers: s.integer("http_workers", 0..=256_u16).into(),
-            body_limit: s.size("body_limit", 1 << 10..=64 << 20) as usize,
-            header_timeout: s.duration(
-                "header_timeout",
-                Duration::from_millis(10)..=Duration::from_mins(10),
-            ),
-            keep_alive: s.duration("keep_alive", Duration::ZERO..=Duration::from_hours(1)),
+            http_workers: s.integer("http_workers", bounds::HTTP_WORKERS),
+            body_limit: s.size("body_limit", bounds::BODY_LIMIT) as usize,
+            header_timeout: s.duration("header_timeout", bounds::HEADER_TIMEOUT),
+            keep_alive: s.duration("keep_alive", bounds::KEEP_ALIVE),
             address_file: s.path("address_file"),
         })
     }
@@ -74,16 +73,22 @@ impl Auth {
 
     /// Refuses to be open to everybody by oversight.
     pub(super) fn check(&self, server: &Server, reader: &mut Reader<'_>) {
-        let ip = server.bind.ip();
-        if !reader.found.incomplete && self.mode != AuthMode::None && !ip.to_canonical().is_loopback() {
-            reader.found.fault(
-                "server.bind",
-                format!(
-                    "{ip} is beyond loopback and there is no token, so everybody who can connect could submit jobs; \
-                     bind to 127.0.0.1 behind a reverse proxy, or write auth.mode = \"none\" if that is meant"
-                ),
-            );
+        if !reader.found.incomplete
+            && let Some(reason) = self.openness(server)
+        {
+            reader.found.fault("server.bind", reason);
         }
+    }
+
+    /// Why the server would be open to everybody, if it would and nobody has said so.
+    pub(super) fn openness(&self, server: &Server) -> Option<String> {
+        let ip = server.bind.ip();
+        (self.mode != AuthMode::None && !ip.to_canonical().is_loopback()).then(|| {
+            format!(
+                "{ip} is beyond loopback and there is no token, so everybody who can connect could submit jobs; \
+                 bind to 127.0.0.1 behind a reverse proxy, or write auth.mode = \"none\" if that is meant"
+            )
+        })
     }
 }
 
@@ -114,7 +119,7 @@ fn public_url(s: &mut Section<'_>) -> Option<String> {
     }
 }
 
-fn check_public_url(text: &str) -> Result<String, &'static str> {
+pub(super) fn check_public_url(text: &str) -> Result<String, &'static str> {
     let url = Url::parse(text).map_err(|_| "must be an absolute URL, as in \"https://jobs.example.com\"")?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("must begin with http:// or https://");
@@ -131,7 +136,7 @@ fn check_public_url(text: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
 
     #[test]
     fn bind_takes_addresses_and_no_names() {

@@ -80,7 +80,7 @@ pub(super) fn nested(path: &[String], value: &str, origin: &Origin) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
 
     #[test]
     fn settings_split_at_the_first_equals_sign_outside_quotes() {

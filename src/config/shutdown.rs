@@ -6,16 +6,18 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::bounds;
 use super::reader::Reader;
 
 /// Says how to stop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shutdown {
-    /// How long running and waiting jobs may take to finish.
+    /// How long running and waiting jobs may take to finish: nothing to 24 h. A stop can take `ready_delay`, this, the
+    /// longest `cancel_grace` and 4 s.
     pub grace: Duration,
-    /// How long to be "not ready" before intake is refused.
+    /// How long to be "not ready" before intake is refused: nothing to 5 min.
     pub ready_delay: Duration,
-    /// Where the jobs go that the drain could not finish; `None`: nowhere, they are lost.
+    /// Where the jobs go that the drain could not finish, in a folder that is there; `None`: nowhere, they are lost.
     pub spill_file: Option<PathBuf>,
 }
 
@@ -40,9 +42,9 @@ pub enum LogFormat {
 impl Shutdown {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         reader.section("shutdown", |s| Self {
-            grace: s.duration("grace", Duration::ZERO..=Duration::from_hours(24)),
-            ready_delay: s.duration("ready_delay", Duration::ZERO..=Duration::from_mins(5)),
-            spill_file: s.path("spill_file"),
+            grace: s.duration("grace", bounds::GRACE),
+            ready_delay: s.duration("ready_delay", bounds::READY_DELAY),
+            spill_file: s.text("spill_file", None, spill_file),
         })
     }
 }
@@ -54,6 +56,22 @@ impl Log {
             format: s.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         })
     }
+}
+
+/// A path at which a file can be; `""` is none. That the folder is missing must be known before a drain needs it.
+fn spill_file(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let path = PathBuf::from(text);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err("must be in a folder that is there".to_owned());
+    }
+    if path.is_dir() {
+        return Err("must be a file, not a folder".to_owned());
+    }
+    Ok(Some(path))
 }
 
 /// Checks directives and returns them without the spaces between them, which `EnvFilter` does not take.
@@ -77,7 +95,7 @@ fn filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::testing::{config, faults};
+    use crate::config::testing::{config, faults};
 
     #[test]
     fn the_shipped_values() {
@@ -105,6 +123,24 @@ mod tests {
     fn the_spill_file_can_be_turned_off() {
         assert_eq!(config(&["shutdown.spill_file="]).shutdown.spill_file, None);
         assert_eq!(config(&["shutdown.spill_file=\"\""]).shutdown.spill_file, None);
+    }
+
+    #[test]
+    fn the_spill_file_needs_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let spill = |path: &str| format!("shutdown.spill_file={path}");
+        for good in ["x.jsonl", "./x.jsonl", &format!("{path}/x.jsonl")] {
+            assert_eq!(config(&[&spill(good)]).shutdown.spill_file, Some(good.into()));
+        }
+        let found = faults(&[&spill(&format!("{path}/gone/x.jsonl"))]);
+        assert!(
+            found.len() == 1
+                && found[0].starts_with("--set: shutdown.spill_file: must be in a folder that is there"),
+            "{found:?}"
+        );
+        let found = faults(&[&spill(&path.to_string())]);
+        assert!(found.len() == 1 && found[0].contains("not a folder"), "{found:?}");
     }
 
     #[test]

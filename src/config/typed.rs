@@ -81,7 +81,7 @@ impl Section<'_> {
             key,
             Vec::new(),
             Value::strings,
-            "must be a list of texts",
+            "must be a list of texts, as in [\"a\", \"b\"]",
             |items| {
                 if !length.contains(&items.len()) {
                     return Err(format!("must have {} to {} items", length.start(), length.end()));
@@ -166,7 +166,7 @@ fn duration_in(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration,
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::testing::{faults, with_file};
+    use crate::config::testing::{faults, with_file};
 
     #[test]
     fn a_fault_says_what_was_found_and_what_would_be_right() {

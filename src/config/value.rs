@@ -73,12 +73,14 @@ impl Value {
         }
     }
 
-    /// As a list of strings; in the environment also `a,b`.
+    /// As a list of strings; in the environment also `a,b`. What begins like a list must be one: of `[a,b]`, whose
+    /// texts lack their quotes, `[a` and `b]` would be silently made.
     pub(super) fn strings(&self) -> Option<Vec<String>> {
         match self {
             Self::List(items) => items.iter().map(Self::string).collect(),
             Self::Text(text) => match self.parsed() {
                 Some(list @ Self::List(_)) => list.strings(),
+                _ if text.trim_start().starts_with('[') => None,
                 _ if text.trim().is_empty() => Some(Vec::new()),
                 _ => Some(text.split(',').map(|item| item.trim().to_owned()).collect()),
             },
@@ -133,6 +135,9 @@ mod tests {
         assert_eq!(list("5s").as_deref(), Some("5s"));
         assert_eq!(list("").as_deref(), Some(""));
         assert_eq!(list("[1]"), None);
+        for unquoted in ["[iban,phone]", " [iban]", "[\"iban\"", "[", "[\"a\"] x"] {
+            assert_eq!(list(unquoted), None, "{unquoted:?}");
+        }
     }
 
     #[test]

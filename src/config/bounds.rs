@@ -1,0 +1,34 @@
+//! Every range that a number, a duration or a size must be in: for what is read and for what is built in code.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+type Durations = RangeInclusive<Duration>;
+
+pub(super) const HTTP_WORKERS: RangeInclusive<usize> = 0..=256;
+pub(super) const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=64 << 20;
+pub(super) const HEADER_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const KEEP_ALIVE: Durations = Duration::ZERO..=Duration::from_hours(1);
+
+/// Far below the most permits of a tokio semaphore (2^61), which would panic beyond.
+pub(super) const CAPACITY: RangeInclusive<usize> = 1..=1_000_000;
+pub(super) const CONCURRENCY: RangeInclusive<usize> = 1..=10_000;
+pub(super) const ENQUEUE_WAIT: Durations = Duration::ZERO..=Duration::from_mins(1);
+
+pub(super) const TIMEOUT: Durations = Duration::from_millis(1)..=Duration::from_hours(24);
+pub(super) const CANCEL_GRACE: Durations = Duration::ZERO..=Duration::from_mins(5);
+
+pub(super) const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=100;
+pub(super) const FACTOR: RangeInclusive<f64> = 1.0..=100.0;
+pub(super) const DELAY: Durations = Duration::ZERO..=Duration::from_hours(30 * 24);
+pub(super) const DELAYS: RangeInclusive<usize> = 1..=100;
+
+pub(super) const KEPT: Durations = Duration::ZERO..=Duration::from_hours(365 * 24);
+pub(super) const MAX_FINISHED: RangeInclusive<usize> = 0..=10_000_000;
+
+pub(super) const PAYLOAD: RangeInclusive<u64> = 1..=64 << 20;
+pub(super) const RESULT: RangeInclusive<u64> = 1..=256 << 20;
+pub(super) const BATCH: RangeInclusive<usize> = 1..=10_000;
+
+pub(super) const GRACE: Durations = Duration::ZERO..=Duration::from_hours(24);
+pub(super) const READY_DELAY: Durations = Duration::ZERO..=Duration::from_mins(5);
