@@ -121,6 +121,8 @@ impl Builder {
     }
 
     fn parts(mut self) -> Result<(Mailer, Registry, Config), StartError> {
+        // What was loaded was checked when it was; what was made in code was not.
+        self.faults.extend(self.config.faults());
         let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
             Ok(mailer) => Some(mailer),
             Err(faults) => {
