@@ -150,17 +150,23 @@ impl Job {
                 change: change.name(),
             });
         }
-        let next = transition(&self.state, tally, change.clone(), at)?;
-        match change {
-            Change::Start => {
+        // A job that is taken too late is not run.
+        let change = match change {
+            Change::Start if self.is_expired(at) => Change::Expire,
+            change => change,
+        };
+        let effect = Effect::of(&change);
+        let next = transition(&self.state, tally, change, at)?;
+        match effect {
+            Effect::Start => {
                 self.runs += 1;
                 self.attempt += 1;
                 self.started_at = Some(at);
                 self.progress = Progress::default();
             }
-            Change::Settle { ending, .. } => self.record(&ending, at),
-            Change::Progress { progress, .. } => self.progress = progress,
-            Change::Retry { .. } => {
+            Effect::End(outcome, error) => self.record(outcome, error, at),
+            Effect::Progress(progress) => self.progress = progress,
+            Effect::Retry => {
                 if self.state.is_terminal() {
                     self.attempt = 0;
                     self.error = None;
@@ -169,19 +175,14 @@ impl Job {
                 // Whoever asks for another round wants it, although the first one came too late.
                 self.expires_at = self.expires_at.filter(|expiry| *expiry > at);
             }
-            Change::Enqueue { .. } | Change::Cancel | Change::Expire => {}
+            Effect::None => {}
         }
         self.state = next;
         self.sequence += 1;
         Ok(())
     }
 
-    fn record(&mut self, ending: &Ending, at: Timestamp) {
-        let outcome = ending.outcome();
-        let error = match ending {
-            Ending::Failed { error, .. } => Some(Arc::clone(error)),
-            _ => None,
-        };
+    fn record(&mut self, outcome: AttemptOutcome, error: Option<Arc<JobError>>, at: Timestamp) {
         if self.attempts.len() >= ATTEMPTS_KEPT {
             self.attempts.remove(1);
         }
@@ -222,6 +223,33 @@ impl Job {
     /// Whether it is no longer worth running.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expiry| expiry <= now)
+    }
+}
+
+/// What a change does to a job beside its state; taken before the change goes into the state.
+enum Effect {
+    Start,
+    End(AttemptOutcome, Option<Arc<JobError>>),
+    Progress(Progress),
+    Retry,
+    None,
+}
+
+impl Effect {
+    fn of(change: &Change) -> Self {
+        match change {
+            Change::Start => Self::Start,
+            Change::Settle { ending, .. } => {
+                let error = match ending {
+                    Ending::Failed { error, .. } => Some(Arc::clone(error)),
+                    _ => None,
+                };
+                Self::End(ending.outcome(), error)
+            }
+            Change::Progress { progress, .. } => Self::Progress(progress.clone()),
+            Change::Retry { .. } => Self::Retry,
+            Change::Enqueue { .. } | Change::Cancel | Change::Expire => Self::None,
+        }
     }
 }
 

@@ -70,16 +70,8 @@ impl Jobs {
         let Some(_inside) = self.enter_late() else {
             return Ok(Started::Leave);
         };
-        let Some(job) = self.get(id).await? else {
-            return Ok(Started::Leave);
-        };
-        let change = if job.is_expired(self.0.clock.now()) {
-            Change::Expire
-        } else {
-            Change::Start
-        };
-        drop(job);
-        match self.change(id, change).await {
+        match self.change(id, Change::Start).await {
+            // It came too late, and was skipped instead.
             Ok(job) if job.state.is_terminal() => Ok(Started::Leave),
             Ok(job) => Ok(Started::Run(job)),
             Err(ApplyError::NotFound | ApplyError::Refused(_)) => Ok(Started::Leave),
