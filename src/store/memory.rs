@@ -6,7 +6,7 @@
 //!
 //! Order of locks: a row first, then an index; never the other way round.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +21,9 @@ use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
 
 /// How many ids a list looks at before it lets others at the index.
 const LIST_STEP: usize = 256;
+
+/// How many stale entries of the retention index are not worth the work of throwing them away.
+const STALE_ALLOWED: usize = 1_024;
 
 /// How long finished jobs are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,20 +52,26 @@ struct Shelf {
     due: Mutex<BTreeSet<(Timestamp, JobId)>>,
 }
 
-/// Finished jobs in the order in which they finished.
+/// Finished jobs in the order in which they finished. A job that was retried meanwhile leaves a stale entry behind.
 #[derive(Default)]
 struct Finished {
-    done: BTreeSet<(Timestamp, JobId)>,
-    dead: BTreeSet<(Timestamp, JobId)>,
+    done: VecDeque<(Timestamp, JobId)>,
+    dead: VecDeque<(Timestamp, JobId)>,
+    /// How many entries are not stale.
+    live: usize,
 }
 
 impl Finished {
-    fn of(&mut self, state: StateName) -> &mut BTreeSet<(Timestamp, JobId)> {
+    fn of(&mut self, state: StateName) -> &mut VecDeque<(Timestamp, JobId)> {
         if state == StateName::DeadLettered {
             &mut self.dead
         } else {
             &mut self.done
         }
+    }
+
+    fn stale(&self) -> usize {
+        (self.done.len() + self.dead.len()).saturating_sub(self.live)
     }
 }
 
@@ -185,11 +194,12 @@ impl MemoryStore {
         let finished = |keys: Option<Keys>| keys.and_then(|keys| Some((keys.state, keys.finished_at?)));
         if finished(before) != finished(after) {
             let mut index = lock(&self.finished);
-            if let Some((state, at)) = finished(before) {
-                index.of(state).remove(&(at, job.id()));
+            if finished(before).is_some() {
+                index.live -= 1;
             }
             if let Some((state, at)) = finished(after) {
-                index.of(state).insert((at, job.id()));
+                index.live += 1;
+                index.of(state).push_back((at, job.id()));
             }
         }
         Ok(())
@@ -199,11 +209,12 @@ impl MemoryStore {
     fn trim(&self) {
         loop {
             let oldest = {
-                let finished = lock(&self.finished);
-                if finished.done.len() + finished.dead.len() <= self.retention.max_finished {
+                let mut finished = lock(&self.finished);
+                if finished.live <= self.retention.max_finished {
                     return;
                 }
-                finished.done.first().or_else(|| finished.dead.first()).copied()
+                let Finished { done, dead, .. } = &mut *finished;
+                done.pop_front().or_else(|| dead.pop_front())
             };
             let Some(oldest) = oldest else { return };
             self.forget(oldest);
@@ -211,20 +222,43 @@ impl MemoryStore {
     }
 
     fn sweep_now(&self, now: Timestamp) -> usize {
+        self.drop_stale();
         let mut forgotten = 0;
         loop {
-            let past = |entry: Option<&(Timestamp, JobId)>, keep: Duration| {
-                entry.filter(|(at, _)| at.after(keep) <= now).copied()
-            };
+            let past = |entry: &mut (Timestamp, JobId), keep: Duration| entry.0.after(keep) <= now;
             let oldest = {
-                let finished = lock(&self.finished);
-                past(finished.done.first(), self.retention.completed)
-                    .or_else(|| past(finished.dead.first(), self.retention.dead_lettered))
+                let mut finished = lock(&self.finished);
+                let Finished { done, dead, .. } = &mut *finished;
+                let first = done.pop_front_if(|entry| past(entry, self.retention.completed));
+                first.or_else(|| dead.pop_front_if(|entry| past(entry, self.retention.dead_lettered)))
             };
             match oldest {
                 Some(entry) => forgotten += usize::from(self.forget(entry)),
                 None => return forgotten,
             }
+        }
+    }
+
+    /// Throws stale entries away when they are more than the live ones. They are looked up without the lock: a row comes
+    /// before an index, always.
+    fn drop_stale(&self) {
+        for state in [StateName::Completed, StateName::DeadLettered] {
+            let entries = {
+                let mut finished = lock(&self.finished);
+                if finished.stale() <= finished.live + STALE_ALLOWED {
+                    return;
+                }
+                std::mem::take(finished.of(state))
+            };
+            let is_live = |(at, id): &(Timestamp, JobId)| {
+                self.rows
+                    .get(id)
+                    .is_some_and(|row| row.state.finished_at() == Some(*at))
+            };
+            let mut kept: VecDeque<_> = entries.into_iter().filter(is_live).collect();
+            let mut finished = lock(&self.finished);
+            kept.append(finished.of(state));
+            *finished.of(state) = kept;
         }
     }
 
@@ -366,6 +400,65 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn retries_leave_nothing_behind() {
+        use crate::job::{Ending, JobLog, JobState, KindName, Spec};
+        let queue = QueueName::new("default").unwrap();
+        let hour = Duration::from_hours(1);
+        let retention = Retention {
+            completed: hour,
+            dead_lettered: hour,
+            max_finished: 10,
+        };
+        let store = MemoryStore::new([queue.clone()], retention);
+        let spec = Spec {
+            id: JobId::MIN,
+            kind: KindName::new("noop").unwrap(),
+            queue,
+            payload: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
+            created_at: Timestamp::from_millis(0),
+            max_attempts: 1,
+            timeout: hour,
+            tags: Box::default(),
+            log: JobLog::default(),
+        };
+        let state = JobState::Pending {
+            turn: Some(0),
+            since: Timestamp::from_millis(0),
+        };
+        store
+            .insert(vec![Arc::new(Job::new(spec, state, None))])
+            .await
+            .unwrap();
+        for round in 1..=5_000 {
+            let at = Timestamp::from_millis(round);
+            let run = store.apply(JobId::MIN, Change::Start, at).await.unwrap().runs;
+            store
+                .apply(
+                    JobId::MIN,
+                    Change::Settle {
+                        run,
+                        ending: Ending::Canceled,
+                    },
+                    at,
+                )
+                .await
+                .unwrap();
+            store.sweep(at).await.unwrap();
+            store
+                .apply(JobId::MIN, Change::Retry { turn: 0 }, at)
+                .await
+                .unwrap();
+        }
+        let finished = lock(&store.finished);
+        assert_eq!(finished.live, 0);
+        assert!(
+            finished.done.len() <= STALE_ALLOWED + 1,
+            "{} entries",
+            finished.done.len()
+        );
+    }
 
     #[tokio::test]
     async fn conforms() {
