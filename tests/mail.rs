@@ -217,6 +217,28 @@ async fn a_body_cannot_end_the_message_early() {
 }
 
 #[tokio::test]
+async fn an_attached_file_cannot_end_the_message_early() {
+    let server = Server::start(Options::default()).await;
+    let mailer = plain(&server);
+    let content = b"a\n.\nMAIL FROM:<eve@example.com>\r.\r\0\n.\r\n.\r\nQUIT\r\n".to_vec();
+    let file = Attachment {
+        filename: "a.txt".into(),
+        content_type: "text/plain".into(),
+        content: content.clone(),
+    };
+    let draft = Draft {
+        attachments: vec![file],
+        ..draft()
+    };
+    mailer.send(JobId::MIN, &mail(&mailer, draft)).await.unwrap();
+    let received = server.nth(1).await;
+    let message = MessageParser::default()
+        .parse(received.message.as_bytes())
+        .unwrap();
+    assert_eq!(message.attachments().next().unwrap().contents(), content);
+}
+
+#[tokio::test]
 async fn a_mail_that_is_put_off_is_sent_again_byte_for_byte() {
     let server = Server::start(Options::default()).await;
     let mailer = plain(&server);

@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment as FilePart, Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment as FilePart, Body as Encoded, Mailbox, MultiPart, SinglePart};
 
 use crate::job::{Fault, JobId, Timestamp};
 
@@ -45,7 +45,7 @@ pub struct Draft {
 pub struct Attachment {
     /// What it is called: 1 to 255 characters, without path separators.
     pub filename: String,
-    /// What it is: `application/pdf`. Not `multipart/…`.
+    /// What it is: `application/pdf`. Not `multipart/…` and not `message/…`.
     pub content_type: String,
     /// What is in it.
     pub content: Vec<u8>,
@@ -173,7 +173,11 @@ impl Mail {
         let file = |file: &Attachment| {
             // Checked when the mail was made.
             let content_type = parse_content_type(&file.content_type).unwrap_or(ContentType::TEXT_PLAIN);
-            FilePart::new(file.filename.clone()).body(file.content.clone(), content_type)
+            // Left to choose, lettre writes a file of ASCII as it is: its bare line ends and lone dots would reach the server.
+            let content = Encoded::new_with_encoding(file.content.clone(), ContentTransferEncoding::Base64);
+            // Base64 fits everything: there is no other side.
+            FilePart::new(file.filename.clone())
+                .body(content.unwrap_or_else(|bytes| Encoded::new(bytes)), content_type)
         };
         builder.multipart(
             draft
@@ -242,9 +246,10 @@ fn plain_line_ends(body: &str) -> String {
 /// Reads the content type of an attached file.
 pub(crate) fn parse_content_type(text: &str) -> Result<ContentType, &'static str> {
     let parsed = ContentType::parse(text).map_err(|_| "must be a media type, such as application/pdf")?;
-    // RFC 2045 §6.4: these must not be encoded, and a file must be.
-    if text.trim_start().to_ascii_lowercase().starts_with("multipart/") {
-        return Err("must not be multipart");
+    // RFC 2045 §6.4 and RFC 2046 §5.2: these must not be encoded, and a file must be.
+    let lower = text.trim_start().to_ascii_lowercase();
+    if lower.starts_with("multipart/") || lower.starts_with("message/") {
+        return Err("must not be multipart or message; application/octet-stream carries anything");
     }
     Ok(parsed)
 }
@@ -327,6 +332,7 @@ mod tests {
                 file("ok.txt", "text/plain"),
                 file("../etc", "no type"),
                 file("x", "multipart/mixed"),
+                file("x.eml", "Message/RFC822"),
             ],
             ..Draft::default()
         };
@@ -337,6 +343,7 @@ mod tests {
             "/attachments/1/filename",
             "/attachments/1/content_type",
             "/attachments/2/content_type",
+            "/attachments/3/content_type",
         ];
         assert_eq!(pointers(bad), expected);
     }

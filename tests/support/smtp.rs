@@ -263,6 +263,13 @@ where
                 }
                 let mut mail = envelope.take().unwrap();
                 mail.message = read_message(&mut stream).await?;
+                if mail.message.contains('\0') || mail.message.replace("\r\n", "").contains(['\r', '\n']) {
+                    // As real servers do: what is a line to one of them is none to another.
+                    if !answer(&mut stream, shared, "MESSAGE", "550 5.6.11 bare line end").await? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 let number = shared.received.borrow().len() + 1;
                 let taken = format!("250 2.0.0 queued as {number}");
                 if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::AgreeAndClose)) {
