@@ -304,6 +304,63 @@ async fn starttls_is_used_when_it_is_there() {
 }
 
 #[tokio::test]
+async fn what_was_put_in_before_the_encryption_counts_for_nothing() {
+    // With lettre's own connection, these answered for the server: a refused mail counted as sent.
+    for injected in [
+        "220 go\r\n250-test\r\n250 SMTPUTF8",
+        "220 go\r\n250 EHLO\r\n250 MAIL\r\n250 RCPT\r\n354 DATA\r\n250 MESSAGE",
+    ] {
+        let options = Options {
+            starttls: true,
+            ..Options::default()
+        };
+        let server = Server::start(options).await;
+        let url = format!("smtp://localhost:{}?tls=required", server.port());
+        let mailer = mailer_with(&url, Duration::from_secs(10), Some(server.ca_file()));
+        server.script("STARTTLS", Act::Reply(injected));
+        assert_eq!(summary(send(&mailer).await), transient("smtp-protocol"));
+        assert_eq!(server.received().len(), 0);
+        send(&mailer).await.unwrap();
+        assert_eq!((server.connections(), server.received().len()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_fit_its_step_is_no_yes() {
+    for (step, reply) in [
+        ("CONNECT", "354 go"),
+        ("EHLO", "334 go"),
+        ("MAIL", "354 go"),
+        ("RCPT", "252 perhaps"),
+        ("RCPT", "354 go"),
+        ("DATA", "250 taken"),
+        ("MESSAGE", "354 go"),
+        ("MAIL", "250 ok\r\n250 and more"),
+        ("DATA", "354 go\r\n250 taken"),
+        ("MESSAGE", "hello"),
+        ("MESSAGE", "250-a\r\n550 b"),
+    ] {
+        let server = Server::start(Options::default()).await;
+        let mailer = plain(&server);
+        server.script(step, Act::Reply(reply));
+        assert_eq!(
+            summary(send(&mailer).await),
+            transient("smtp-protocol"),
+            "{step}: {reply:?}"
+        );
+        send(&mailer).await.unwrap();
+        assert_eq!(
+            (server.connections(), server.received().len()),
+            (2, 1),
+            "{step}: {reply:?}"
+        );
+    }
+    let server = Server::start(Options::default()).await;
+    server.script("RCPT", Act::Agree(b"251 forwarded"));
+    send(&plain(&server)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_password_is_not_sent_when_encryption_is_required_and_missing() {
     let server = Server::start(Options {
         login: Some(("u", "s3cret")),

@@ -176,8 +176,7 @@ impl Mail {
             // Left to choose, lettre writes a file of ASCII as it is: its bare line ends and lone dots would reach the server.
             let content = Encoded::new_with_encoding(file.content.clone(), ContentTransferEncoding::Base64);
             // Base64 fits everything: there is no other side.
-            FilePart::new(file.filename.clone())
-                .body(content.unwrap_or_else(|bytes| Encoded::new(bytes)), content_type)
+            FilePart::new(file.filename.clone()).body(content.unwrap_or_else(Encoded::new), content_type)
         };
         builder.multipart(
             draft

@@ -37,6 +37,8 @@ pub(crate) struct Options {
 pub(crate) enum Act {
     /// Answers this line.
     Reply(&'static str),
+    /// Answers these bytes, and agrees.
+    Agree(&'static [u8]),
     /// Agrees, and hangs up afterwards.
     AgreeAndClose,
     /// Hangs up without an answer.
@@ -272,7 +274,8 @@ where
                 }
                 let number = shared.received.borrow().len() + 1;
                 let taken = format!("250 2.0.0 queued as {number}");
-                if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::AgreeAndClose)) {
+                if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::Agree(_) | Act::AgreeAndClose))
+                {
                     shared.received.send_modify(|all| all.push(mail));
                 }
                 if !answer(&mut stream, shared, "MESSAGE", &taken).await? {
@@ -320,9 +323,11 @@ where
         let next = script.iter().position(|(name, _)| *name == step);
         next.and_then(|next| script.remove(next)).map(|(_, act)| act)
     };
+    let reply = reply.as_bytes();
     let (reply, go_on) = match act {
         None => (reply, true),
-        Some(Act::Reply(other)) => (other, true),
+        Some(Act::Reply(other)) => (other.as_bytes(), true),
+        Some(Act::Agree(bytes)) => (bytes, true),
         Some(Act::AgreeAndClose) => (reply, false),
         Some(Act::Close) => return Ok(false),
         Some(Act::Hang) => std::future::pending().await,
@@ -331,7 +336,7 @@ where
             (reply, !gone)
         }
     };
-    stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+    stream.write_all(&[reply, b"\r\n"].concat()).await?;
     stream.flush().await?;
     Ok(go_on)
 }

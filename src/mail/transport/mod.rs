@@ -3,7 +3,9 @@
 mod capture;
 mod file;
 mod smtp;
+mod smtp_connection;
 mod smtp_error;
+mod smtp_reply;
 mod smtp_tls;
 mod smtp_url;
 
