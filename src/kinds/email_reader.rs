@@ -11,6 +11,12 @@ use crate::mail::{
     parse_mailbox,
 };
 
+/// How many faults are told at once: a person reads fewer, and a payload can have a million.
+const MAX_FAULTS: usize = 100;
+
+/// How many files a mail may have.
+const MAX_ATTACHMENTS: usize = 50;
+
 /// Every member that the payload may have.
 const MEMBERS: [&str; 11] = [
     "to",
@@ -33,6 +39,10 @@ const ATTACHMENT_MEMBERS: [&str; 3] = ["filename", "content_type", "content_base
 pub(super) struct Reader<'a> {
     members: &'a Map<String, Value>,
     faults: Vec<Fault>,
+    /// Whether there were more.
+    more: bool,
+    /// How many recipients are looked at from here on.
+    recipients: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -40,24 +50,31 @@ impl<'a> Reader<'a> {
         Self {
             members,
             faults: Vec::new(),
+            more: false,
+            recipients: MAX_RECIPIENTS,
         }
     }
 
-    /// Reads everything.
+    /// Reads everything; at most [`MAX_FAULTS`] faults are kept.
     pub(super) fn read(mut self, templates: &Templates) -> Result<Draft, Vec<Fault>> {
         self.refuse_unknown();
         let mut draft = self.addressed();
         self.content(templates, &mut draft);
         draft.attachments = self.attachments();
-        if self.faults.is_empty() {
-            Ok(draft)
-        } else {
-            Err(self.faults)
+        match self.faults.last_mut() {
+            None => return Ok(draft),
+            Some(last) if self.more => last.detail.push_str("; and more is wrong"),
+            Some(_) => {}
         }
+        Err(self.faults)
     }
 
     fn fault(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.faults.push(Fault::new(pointer, detail));
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(Fault::new(pointer, detail));
+        } else {
+            self.more = true;
+        }
     }
 
     /// A member; `null` counts as missing.
@@ -122,7 +139,8 @@ impl<'a> Reader<'a> {
             Some(Value::String(text)) => self.address(&pointer, text).into_iter().collect(),
             Some(Value::Array(list)) => {
                 // Beyond the limit the list is refused anyway; a fault for each of a thousand would help nobody.
-                let list = list.iter().take(MAX_RECIPIENTS + 1).enumerate();
+                let list = list.iter().take(self.recipients).enumerate();
+                self.recipients -= list.len();
                 let read = list.filter_map(|(index, value)| {
                     let pointer = format!("{pointer}/{index}");
                     if let Some(text) = value.as_str() {
@@ -211,18 +229,24 @@ impl<'a> Reader<'a> {
                 // The notice of a job: no person asked for it at that moment, and no machine should answer it.
                 draft.auto_submitted = name == "job_finished";
             }
-            Err(faults) => self.faults.extend(faults),
+            Err(faults) => faults
+                .into_iter()
+                .for_each(|fault| self.fault(fault.pointer, fault.detail)),
         }
     }
 
     fn attachments(&mut self) -> Vec<Attachment> {
         match self.get("attachments") {
             None => Vec::new(),
-            Some(Value::Array(files)) => files
-                .iter()
-                .enumerate()
-                .filter_map(|(index, file)| self.attachment(index, file))
-                .collect(),
+            Some(Value::Array(files)) => {
+                if files.len() > MAX_ATTACHMENTS {
+                    self.fault("/attachments", format!("at most {MAX_ATTACHMENTS} files"));
+                }
+                let files = files.iter().take(MAX_ATTACHMENTS).enumerate();
+                files
+                    .filter_map(|(index, file)| self.attachment(index, file))
+                    .collect()
+            }
             Some(_) => {
                 self.fault("/attachments", "must be a list");
                 Vec::new()

@@ -180,11 +180,33 @@ fn recipients_are_limited_together() {
     }
     assert_eq!(
         pointers(plain(json!({"to": vec![5; 10 * MAX_RECIPIENTS]}))).len(),
-        MAX_RECIPIENTS + 2
+        MAX_RECIPIENTS + 1
     );
     for payload in [json!(5), json!([]), json!("x"), json!(null)] {
         assert_eq!(pointers(payload), [""]);
     }
+}
+
+#[test]
+fn faults_are_limited() {
+    let found = faults(plain(json!({"attachments": vec![0; 100_000]})));
+    assert_eq!(found.len(), 51);
+    assert_eq!(
+        found[0],
+        ("/attachments".to_owned(), "at most 50 files".to_owned())
+    );
+    let unknown = |n: usize| plain((0..n).map(|n| (format!("x{n:03}"), json!(0))).collect());
+    let found = faults(unknown(100));
+    assert_eq!(found.len(), 100);
+    assert!(!found[99].1.contains("more"), "{found:?}");
+    let found = faults(unknown(101));
+    assert_eq!(found.len(), 100);
+    assert!(found[99].1.ends_with("; and more is wrong"), "{found:?}");
+    let lists = json!({"to": vec![0; 40], "cc": vec![0; 40], "bcc": vec![0; 40]});
+    assert_eq!(pointers(plain(lists)).len(), MAX_RECIPIENTS + 1);
+    let links = json!({"to": "ada@example.com", "template": "password_reset",
+        "data": {"name": "A", "reset_url": vec!["/"; 1_000]}});
+    assert_eq!(pointers(links).len(), 100);
 }
 
 #[tokio::test]

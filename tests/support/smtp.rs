@@ -256,29 +256,7 @@ where
                 None => "503 5.5.1 MAIL first".to_owned(),
             },
             "DATA" if envelope.as_ref().is_some_and(|envelope| !envelope.to.is_empty()) => {
-                let refused = matches!(peek(shared, "DATA"), Some(Act::Reply(_)));
-                if !answer(&mut stream, shared, "DATA", "354 go on").await? {
-                    return Ok(None);
-                }
-                if refused {
-                    continue;
-                }
-                let mut mail = envelope.take().unwrap();
-                mail.message = read_message(&mut stream).await?;
-                if mail.message.contains('\0') || mail.message.replace("\r\n", "").contains(['\r', '\n']) {
-                    // As real servers do: what is a line to one of them is none to another.
-                    if !answer(&mut stream, shared, "MESSAGE", "550 5.6.11 bare line end").await? {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                let number = shared.received.borrow().len() + 1;
-                let taken = format!("250 2.0.0 queued as {number}");
-                if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::Agree(_) | Act::AgreeAndClose))
-                {
-                    shared.received.send_modify(|all| all.push(mail));
-                }
-                if !answer(&mut stream, shared, "MESSAGE", &taken).await? {
+                if !take(&mut stream, shared, envelope.take()).await? {
                     return Ok(None);
                 }
                 continue;
@@ -296,6 +274,35 @@ where
         }
     }
     Ok(None)
+}
+
+/// Takes a message after DATA; `false` when the connection is over.
+async fn take<S>(
+    stream: &mut BufReader<S>,
+    shared: &Shared,
+    envelope: Option<Received>,
+) -> std::io::Result<bool>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let refused = matches!(peek(shared, "DATA"), Some(Act::Reply(_)));
+    if !answer(stream, shared, "DATA", "354 go on").await? {
+        return Ok(false);
+    }
+    let Some(mut mail) = envelope.filter(|_| !refused) else {
+        return Ok(true);
+    };
+    mail.message = read_message(stream).await?;
+    if mail.message.contains('\0') || mail.message.replace("\r\n", "").contains(['\r', '\n']) {
+        // As real servers do: what is a line to one of them is none to another.
+        return answer(stream, shared, "MESSAGE", "550 5.6.11 bare line end").await;
+    }
+    let number = shared.received.borrow().len() + 1;
+    let taken = format!("250 2.0.0 queued as {number}");
+    if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::Agree(_) | Act::AgreeAndClose)) {
+        shared.received.send_modify(|all| all.push(mail));
+    }
+    answer(stream, shared, "MESSAGE", &taken).await
 }
 
 fn peek(shared: &Shared, step: &str) -> Option<Act> {
