@@ -7,6 +7,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use super::file_name::{FileName, Part};
+use super::limit::counted;
 use super::render::{Index, Templates};
 use crate::mail::MailFault;
 
@@ -115,6 +116,7 @@ fn environment() -> Environment<'static> {
         }
     });
     env.set_fuel(Some(FUEL));
+    env.set_formatter(counted);
     // Errors would carry the values that they met, and those go into logs.
     env.set_debug(false);
     if let Ok(syntax) = SyntaxConfig::builder()

@@ -17,6 +17,7 @@
 mod check;
 mod data;
 mod file_name;
+mod limit;
 mod links;
 mod load;
 mod render;

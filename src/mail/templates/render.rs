@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::data::{StandIns, context};
 use super::file_name::{Part, fallbacks};
+use super::limit::{Limited, MAX_PART_BYTES};
 
 /// By name, then by locale in lower case (`""` for all): the files of the parts, in the order of [`Part::ALL`].
 pub(super) type Index = BTreeMap<String, BTreeMap<String, [Option<String>; 3]>>;
@@ -47,6 +48,12 @@ pub enum RenderError {
         /// What is wrong.
         kind: ErrorKind,
     },
+    /// With this data, a part of the mail would be too large.
+    #[error("{file}: makes more than {MAX_PART_BYTES} bytes")]
+    TooLarge {
+        /// The file.
+        file: String,
+    },
 }
 
 impl Templates {
@@ -82,7 +89,7 @@ impl Templates {
     ///
     /// # Errors
     ///
-    /// When there is no such template, or a variable is missing; see [`Self::check`] for all of them.
+    /// When there is no such template, a part is larger than 1 MiB, or a variable is missing; see [`Self::check`] for all of them.
     pub fn render(&self, name: &str, locale: Option<&str>, data: &Json) -> Result<Rendered, RenderError> {
         self.render_with(name, locale, data, &StandIns::new(), &|_| Value::UNDEFINED)
     }
@@ -113,15 +120,22 @@ impl Templates {
     }
 
     fn render_file(&self, file: &str, variables: &BTreeMap<String, Value>) -> Result<String, RenderError> {
+        let mut part = Limited::default();
         let rendered = self
             .env
             .get_template(file)
-            .and_then(|template| template.render(variables));
-        rendered.map_err(|error| RenderError::Failed {
-            file: error.name().unwrap_or(file).to_owned(),
-            line: error.line().unwrap_or(0),
-            kind: innermost(&error),
-        })
+            .and_then(|template| template.render_captured_to(variables, &mut part).map(drop));
+        match rendered {
+            Ok(()) => Ok(part.into_text()),
+            Err(error) if innermost(&error) == ErrorKind::WriteFailure => Err(RenderError::TooLarge {
+                file: file.to_owned(),
+            }),
+            Err(error) => Err(RenderError::Failed {
+                file: error.name().unwrap_or(file).to_owned(),
+                line: error.line().unwrap_or(0),
+                kind: innermost(&error),
+            }),
+        }
     }
 
     /// The file and the language of each part, the closest that there is.

@@ -345,3 +345,33 @@ fn a_template_that_does_not_end_runs_out_of_fuel() {
         "does not fit the template: endless.txt:1: engine ran out of fuel"
     );
 }
+
+#[test]
+fn a_part_has_a_largest_size() {
+    let templates = with(&[
+        ("big.subject.txt", "s"),
+        ("big.txt", "{% for i in items %}{{ word }}{% endfor %}"),
+        ("held.subject.txt", "s"),
+        (
+            "held.html",
+            "{% macro all(items, word) %}{% for i in items %}{{ word }}{% endfor %}{% endmacro %}{{ all(items, word) | length }}",
+        ),
+    ])
+    .unwrap();
+    let data = |items: usize| json!({"items": vec![0; items], "word": "x".repeat(1024)});
+    assert_eq!(templates.check("big", None, &data(1_023)), []);
+    let faults = templates.check("big", None, &data(1_025));
+    assert_eq!(faults.len(), 1);
+    assert_eq!(
+        (faults[0].pointer.as_str(), faults[0].detail.as_str()),
+        (
+            "/data",
+            "does not fit the template: big.txt: makes more than 1048576 bytes"
+        )
+    );
+    let file = "held.html".to_owned();
+    assert_eq!(
+        templates.render("held", None, &data(9_000)),
+        Err(RenderError::TooLarge { file })
+    );
+}
