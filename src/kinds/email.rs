@@ -12,8 +12,8 @@ const NAMED: usize = 5;
 
 /// Runs `email` jobs. The result is `{"message_id", "accepted", "response"}`.
 ///
-/// A cancellation stops a mail only before it is sent: half way through, whether the server took it would never be
-/// known, and every step of the conversation has its own timeout.
+/// A cancellation stops a mail until the server has heard of it: half way through, whether the server took it would never
+/// be known, and every step of the conversation has its own timeout.
 pub struct EmailHandler {
     /// How mails leave.
     pub mailer: Mailer,
@@ -55,7 +55,7 @@ impl Handler for EmailHandler {
         };
         cx.log(LogLevel::Info, &format!("sending to {}{more}", names.join(", ")))
             .await;
-        match self.mailer.send(cx.job_id(), &mail).await {
+        match self.mailer.send(cx.job_id(), &mail, cx.cancellation()).await {
             Ok(sent) => {
                 cx.log(LogLevel::Info, &format!("taken as {}", sent.message_id))
                     .await;

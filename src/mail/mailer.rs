@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
+use tokio_util::sync::CancellationToken;
 
 use super::transport::{Captured, Transport};
 use super::{Draft, Mail, MailFault, Settings, Templates, parse_mailbox};
@@ -38,7 +39,8 @@ pub struct Sent {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SendError {
-    /// A short word for programs: `smtp-451`, `smtp-connect`, `smtp-tls`, `smtp-timeout`, `mail-file`.
+    /// A short word for programs: `smtp-451`, `smtp-connect`, `smtp-tls`, `smtp-timeout`, `smtp-protocol`,
+    /// `smtp-auth`, `canceled`, `mail-file`.
     pub code: Cow<'static, str>,
     /// What happened, in the words of the server if it said something; addresses are masked.
     pub message: String,
@@ -87,7 +89,8 @@ impl Mailer {
         Mail::new(self.0.from.clone(), created_at, draft)
     }
 
-    /// Sends a mail: to all of its recipients or to none.
+    /// Sends a mail: to all of its recipients or to none. A cancellation stops it until the server has heard of the mail;
+    /// from there on it goes on to the end: half way through, whether the server took it would never be known.
     ///
     /// # Errors
     ///
@@ -97,13 +100,18 @@ impl Mailer {
     ///
     /// Dropping the future closes the connection that it used. Whether the server took the mail is then unknown; the
     /// repeat has the same `Message-ID`.
-    pub async fn send(&self, job: JobId, mail: &Mail) -> Result<Sent, SendError> {
+    pub async fn send(
+        &self,
+        job: JobId,
+        mail: &Mail,
+        canceled: &CancellationToken,
+    ) -> Result<Sent, SendError> {
         let message = mail.to_message(job).map_err(|error| SendError {
             code: "mail-invalid".into(),
             message: format!("the mail could not be built: {error}"),
             retryable: false,
         })?;
-        let response = self.0.transport.send(job, mail, &message).await?;
+        let response = self.0.transport.send(job, mail, &message, canceled).await?;
         let accepted = mail.recipients().into_iter().map(ToString::to_string).collect();
         Ok(Sent {
             message_id: mail.message_id(job),
@@ -236,7 +244,11 @@ mod tests {
             ..Draft::default()
         };
         let mail = mailer.compose(Timestamp::from_millis(0), draft).unwrap();
-        let sent = mailer.clone().send(JobId::MIN, &mail).await.unwrap();
+        let sent = mailer
+            .clone()
+            .send(JobId::MIN, &mail, &CancellationToken::new())
+            .await
+            .unwrap();
         assert_eq!(sent.accepted, ["ada@example.com"]);
         let captured = mailer.captured().unwrap().list();
         assert_eq!(captured[0].headers["Message-ID"], sent.message_id);

@@ -47,6 +47,8 @@ pub(crate) enum Act {
     Hang,
     /// Agrees, but only when the client has gone on without waiting.
     Late,
+    /// Agrees, but only after [`Server::release`].
+    Held,
 }
 
 /// A mail that the server took.
@@ -78,6 +80,7 @@ struct Shared {
     lines: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     received: watch::Sender<Vec<Received>>,
+    released: watch::Sender<bool>,
 }
 
 impl Server {
@@ -104,6 +107,7 @@ impl Server {
             lines: watch::Sender::default(),
             connections: Mutex::default(),
             received: watch::Sender::default(),
+            released: watch::Sender::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
@@ -159,6 +163,21 @@ impl Server {
             .await
             .expect("the command came in time")
             .unwrap();
+    }
+
+    /// Waits until there are more commands than these. Fails the test when none comes in time.
+    pub(crate) async fn more_lines(&self, than: usize) {
+        let mut lines = self.shared.lines.subscribe();
+        let waiting = lines.wait_for(|all| all.len() > than);
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("a command came in time")
+            .unwrap();
+    }
+
+    /// Lets what is held go on.
+    pub(crate) fn release(&self) {
+        self.shared.released.send_replace(true);
     }
 
     /// How many connections were opened so far.
@@ -299,7 +318,8 @@ where
     }
     let number = shared.received.borrow().len() + 1;
     let taken = format!("250 2.0.0 queued as {number}");
-    if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::Agree(_) | Act::AgreeAndClose)) {
+    if peek(shared, "MESSAGE").is_none_or(|act| matches!(act, Act::Agree(_) | Act::AgreeAndClose | Act::Held))
+    {
         shared.received.send_modify(|all| all.push(mail));
     }
     answer(stream, shared, "MESSAGE", &taken).await
@@ -338,6 +358,10 @@ where
         Some(Act::AgreeAndClose) => (reply, false),
         Some(Act::Close) => return Ok(false),
         Some(Act::Hang) => std::future::pending().await,
+        Some(Act::Held) => {
+            let _ = shared.released.subscribe().wait_for(|released| *released).await;
+            (reply, true)
+        }
         Some(Act::Late) => {
             let gone = stream.fill_buf().await?.is_empty();
             (reply, !gone)

@@ -12,6 +12,7 @@ mod smtp_url;
 pub use capture::{Captured, CapturedAttachment, CapturedMail, CapturedSummary};
 
 use lettre::Message;
+use tokio_util::sync::CancellationToken;
 
 use super::{Mail, MailFault, SendError, TransportSettings};
 use crate::clock::Clock;
@@ -39,11 +40,20 @@ impl Transport {
     }
 
     /// Sends `message`, which was made of `mail`; gives back what the far side answered.
-    pub(super) async fn send(&self, job: JobId, mail: &Mail, message: &Message) -> Result<String, SendError> {
+    pub(super) async fn send(
+        &self,
+        job: JobId,
+        mail: &Mail,
+        message: &Message,
+        canceled: &CancellationToken,
+    ) -> Result<String, SendError> {
         match self {
             Self::Capture(captured) => captured.keep(job, mail, message.formatted()),
             Self::File(folder) => folder.write(job, &message.formatted()).await,
-            Self::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
+            Self::Smtp(smtp) => {
+                smtp.send(message.envelope(), &message.formatted(), canceled)
+                    .await
+            }
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Speaks to an SMTP server (RFC 5321) over a few connections that are used again.
 //!
-//! The pool is our own, on top of lettre's connection: lettre's pool takes a connection back whose conversation was cut
+//! The pool is our own, with connections of our own: lettre's pool takes a connection back whose conversation was cut
 //! short by a timeout or a cancellation. Its late reply would then be read as the answer to the next mail. Here a
 //! connection goes back only after a complete conversation; in every other case it is closed by being dropped.
 
+use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::address::Envelope;
 use lettre::transport::smtp::extension::ClientId;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use super::smtp_connection::{Connection, Route, within};
+use super::smtp_connection::{Connection, Route};
 use super::smtp_error::{Broken, printable, transient};
 use super::smtp_reply::Reply;
 use super::smtp_tls::trust;
@@ -73,29 +75,62 @@ impl Smtp {
         })
     }
 
-    /// Sends a message to all recipients of its envelope or to none; gives back the last reply.
-    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<String, SendError> {
-        let permit = within(self.route.timeout, "waiting for a free connection", async {
+    /// Sends a message to all recipients of its envelope or to none; gives back the last reply. A cancellation stops it
+    /// until it tells the server about the mail; from there on it goes on to the end.
+    pub(super) async fn send(
+        &self,
+        envelope: &Envelope,
+        message: &[u8],
+        canceled: &CancellationToken,
+    ) -> Result<String, SendError> {
+        // Without a timeout: who waits for our own connections has not tried anything yet. The attempt has one.
+        let permit = unless(canceled, async {
             let closed = |_| Broken::Here(transient("smtp-connect", "the mailer is closed"));
             self.permits.acquire().await.map_err(closed)
         });
-        let _permit = permit.await.map_err(|broken| broken.judge(envelope.to()))?;
-        self.converse(envelope, message)
-            .await
+        let sent = async {
+            let _permit = permit.await?;
+            self.converse(envelope, message, canceled).await
+        };
+        sent.await
             .map(|reply| printable(&reply.to_string()))
             .map_err(|broken| broken.judge(envelope.to()))
     }
 
-    async fn converse(&self, envelope: &Envelope, message: &[u8]) -> Result<Reply, Broken> {
-        let mut connection = match self.take_idle().await {
-            Some(connection) => connection,
-            None => Connection::open(&self.route).await?,
+    async fn converse(
+        &self,
+        envelope: &Envelope,
+        message: &[u8],
+        canceled: &CancellationToken,
+    ) -> Result<Reply, Broken> {
+        let rested = unless(canceled, async { Ok(self.take_idle().await) }).await?;
+        let mut connection = match rested {
+            None => self.open(canceled).await?,
+            Some(mut connection) => match connection.begin(envelope, message).await {
+                // The server has just given it up: that is no fault of the mail.
+                Err(broken) if broken.is_gone() => self.open(canceled).await?,
+                begun => return self.finish(connection, begun, envelope, message).await,
+            },
         };
-        let delivered = async {
-            connection.begin(envelope, message).await?;
-            connection.finish(envelope, message).await
+        let begun = connection.begin(envelope, message).await;
+        self.finish(connection, begun, envelope, message).await
+    }
+
+    async fn open(&self, canceled: &CancellationToken) -> Result<Connection, Broken> {
+        unless(canceled, Connection::open(&self.route)).await
+    }
+
+    async fn finish(
+        &self,
+        mut connection: Connection,
+        begun: Result<(), Broken>,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<Reply, Broken> {
+        let delivered = match begun {
+            Ok(()) => connection.finish(envelope, message).await,
+            Err(broken) => Err(broken),
         };
-        let delivered = delivered.await;
         // A refused mail leaves a good connection; anything else a bad one.
         let good = match &delivered {
             Ok(_) => true,
@@ -114,9 +149,14 @@ impl Smtp {
                 mut connection,
                 since,
             } = self.idle().pop()?;
-            let rested = self.clock.now().since(since);
-            if rested <= IDLE && connection.noop().await.is_ok() {
-                return Some(connection);
+            if self.clock.now().since(since) > IDLE {
+                continue;
+            }
+            match connection.noop().await {
+                Ok(()) => return Some(connection),
+                // What made this one silent, a firewall that forgot or a server that hangs, made them all silent.
+                Err(broken) if broken.is_timeout() => self.idle().clear(),
+                Err(_) => {}
             }
         }
     }
@@ -131,6 +171,20 @@ impl Smtp {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does `work`, unless the attempt should stop.
+async fn unless<T>(
+    canceled: &CancellationToken,
+    work: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    tokio::select! {
+        biased;
+        () = canceled.cancelled() => {
+            Err(Broken::Here(transient("canceled", "canceled before the mail was sent")))
+        }
+        done = work => done,
     }
 }
 

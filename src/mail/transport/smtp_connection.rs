@@ -37,6 +37,13 @@ const GO_ON: RangeInclusive<u16> = 354..=354;
 /// Go on with the login (RFC 4954 §4).
 const CHALLENGE: RangeInclusive<u16> = 334..=334;
 
+/// How long a server may take to answer a question that costs it nothing.
+const QUICK: Duration = Duration::from_secs(5);
+
+/// How long a server may take to answer the end of a message, at the least. RFC 5321 §4.5.3.2.6 says ten minutes, because
+/// who gives up earlier sends the mail twice; but an attempt has to end too.
+const LAST_REPLY: Duration = Duration::from_mins(5);
+
 /// How much of a message must leave within one timeout.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -166,12 +173,18 @@ impl Connection {
 
     /// Asks whether anybody is there.
     pub(super) async fn noop(&mut self) -> Result<(), Broken> {
-        self.command("NOOP", "NOOP", DONE).await.map(drop)
+        self.quick("NOOP").await
     }
 
     /// Forgets a mail that was begun.
     pub(super) async fn reset(&mut self) -> Result<(), Broken> {
-        self.command("RSET", "RSET", DONE).await.map(drop)
+        self.quick("RSET").await
+    }
+
+    async fn quick(&mut self, command: &str) -> Result<(), Broken> {
+        let timeout = self.timeout.min(QUICK);
+        let done = self.command(command, command, DONE);
+        within(timeout, command, done).await.map(drop)
     }
 
     /// Says who the mail is from.
@@ -195,7 +208,8 @@ impl Connection {
         for chunk in stuffed(message).chunks(CHUNK_BYTES) {
             within(self.timeout, "the message", write(&mut self.stream, chunk)).await?;
         }
-        self.reply("the message", DONE).await
+        let timeout = self.timeout.max(LAST_REPLY);
+        self.reply_within(timeout, "the message", DONE).await
     }
 
     /// What the server must be told about a message (RFC 6531 §3.4, RFC 6152).
@@ -241,7 +255,16 @@ impl Connection {
     }
 
     async fn reply(&mut self, step: &str, wanted: RangeInclusive<u16>) -> Result<Reply, Broken> {
-        let reply = within(self.timeout, step, read_reply(&mut self.stream, &mut self.unread)).await?;
+        self.reply_within(self.timeout, step, wanted).await
+    }
+
+    async fn reply_within(
+        &mut self,
+        timeout: Duration,
+        step: &str,
+        wanted: RangeInclusive<u16>,
+    ) -> Result<Reply, Broken> {
+        let reply = within(timeout, step, read_reply(&mut self.stream, &mut self.unread)).await?;
         match reply.code() {
             code if wanted.contains(&code) => Ok(reply),
             400..=599 => Err(Broken::Refused(reply)),
@@ -303,7 +326,7 @@ async fn read_reply(stream: &mut Stream, unread: &mut Vec<u8>) -> Result<Reply, 
 }
 
 /// Waits for `work`, but not longer than `timeout`.
-pub(super) async fn within<T>(
+async fn within<T>(
     timeout: Duration,
     step: &str,
     work: impl Future<Output = Result<T, Broken>>,

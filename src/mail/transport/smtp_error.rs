@@ -25,6 +25,20 @@ impl Broken {
         matches!(self, Self::Refused(reply) if reply.code() != 421)
     }
 
+    /// Whether the server has given the connection up.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Refused(reply) => reply.code() == 421,
+            Self::Lost(_) => true,
+            Self::Tls(_) | Self::Here(_) => false,
+        }
+    }
+
+    /// Whether nothing came back in time.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Here(error) if error.code == "smtp-timeout")
+    }
+
     /// Says whether a repeat could help; `recipients` are masked in what the server said.
     pub(super) fn judge<'a>(&self, recipients: impl IntoIterator<Item = &'a Address>) -> SendError {
         match self {
@@ -35,7 +49,7 @@ impl Broken {
             },
             Self::Lost(error) => transient("smtp-connect", &format!("the connection failed: {error}")),
             Self::Tls(error) => match handshake(error) {
-                Some(error) => transient("smtp-tls", &error.to_string()),
+                Some(error) => transient("smtp-tls", &advice(error)),
                 None => transient("smtp-connect", &error.to_string()),
             },
             Self::Here(error) => error.clone(),
@@ -61,6 +75,25 @@ pub(super) fn transient(code: &'static str, message: &str) -> SendError {
         code: code.into(),
         message: printable(message),
         retryable: true,
+    }
+}
+
+/// What to do about a handshake that failed.
+fn advice(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            "the server's certificate is for another name than the host in mail.smtp_url".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            "the server's certificate has expired".to_owned()
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            "the server's certificate is not trusted: set mail.smtp_ca_file, or \
+            ?tls=none for a server on this machine"
+                .to_owned()
+        }
+        error => format!("the TLS handshake failed: {error}"),
     }
 }
 
