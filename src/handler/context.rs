@@ -53,6 +53,12 @@ impl Context {
         self.job.spec.created_at
     }
 
+    /// When the job was first due: when it was accepted or, of a job that was scheduled, the time it was scheduled for.
+    /// The same in every attempt.
+    pub fn run_at(&self) -> Timestamp {
+        self.job.run_at
+    }
+
     /// A text that is the same in every attempt of this job and in no other job: what the far side needs to recognise
     /// a repeat.
     pub fn once_id(&self) -> String {

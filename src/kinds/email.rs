@@ -33,7 +33,7 @@ impl Handler for EmailHandler {
             .map_err(|faults| invalid(&faults))?;
         let mail = self
             .mailer
-            .compose(cx.created_at(), draft)
+            .compose(cx.run_at(), draft)
             .map_err(|faults| invalid(&faults))?;
         if cx.is_canceled() {
             return Err(Failure::transient(

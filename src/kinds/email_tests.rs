@@ -237,8 +237,8 @@ async fn a_mail_is_sent_and_its_result_says_how() {
     assert_eq!(mail.summary.subject, "Welcome to Shop");
     assert_eq!(mail.summary.attachments.len(), 2);
     assert_eq!(
-        mail.headers["Date"], "Thu, 01 Jan 1970 00:00:00 +0000",
-        "the date is when the job was accepted"
+        mail.headers["Date"], "Fri, 02 Jan 1970 00:00:00 +0000",
+        "the date is when the job was due"
     );
     assert!(!mail.headers.contains_key("Auto-Submitted"));
 }

@@ -80,13 +80,13 @@ impl Mailer {
         }
     }
 
-    /// Makes a mail of a draft, from the sender of the settings. `created_at` is when the job was accepted.
+    /// Makes a mail of a draft, from the sender of the settings. `date` is when the job was first due.
     ///
     /// # Errors
     ///
     /// Every fault at once.
-    pub fn compose(&self, created_at: Timestamp, draft: Draft) -> Result<Mail, Vec<Fault>> {
-        Mail::new(self.0.from.clone(), created_at, draft)
+    pub fn compose(&self, date: Timestamp, draft: Draft) -> Result<Mail, Vec<Fault>> {
+        Mail::new(self.0.from.clone(), date, draft)
     }
 
     /// Sends a mail: to all of its recipients or to none. A cancellation stops it until the server has heard of the mail;

@@ -60,7 +60,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Checks a draft. `date` is when the job was accepted, so that a retry writes the same date.
+    /// Checks a draft. `date` is when the job was first due, so that a retry writes the same date.
     ///
     /// # Errors
     ///

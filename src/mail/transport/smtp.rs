@@ -117,7 +117,8 @@ impl Smtp {
     }
 
     async fn open(&self, canceled: &CancellationToken) -> Result<Connection, Broken> {
-        unless(canceled, Connection::open(&self.route)).await
+        // Boxed: most mails find a connection that is open.
+        unless(canceled, Box::pin(Connection::open(&self.route))).await
     }
 
     async fn finish(
@@ -128,7 +129,7 @@ impl Smtp {
         message: &[u8],
     ) -> Result<Reply, Broken> {
         let delivered = match begun {
-            Ok(()) => connection.finish(envelope, message).await,
+            Ok(()) => Box::pin(connection.finish(envelope, message)).await,
             Err(broken) => Err(broken),
         };
         // A refused mail leaves a good connection; anything else a bad one.

@@ -305,7 +305,7 @@ async fn write(stream: &mut Stream, bytes: &[u8]) -> Result<(), Broken> {
 
 async fn read_reply(stream: &mut Stream, unread: &mut Vec<u8>) -> Result<Reply, Broken> {
     let mut reply = Reply::new();
-    let mut chunk = [0; 1_024];
+    let mut chunk = vec![0; 1_024];
     loop {
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = unread.drain(..=end).collect();
