@@ -17,6 +17,9 @@ pub const MAX_SUBJECT_CHARS: usize = 500;
 /// How long the name of an attached file may be, in characters.
 const MAX_FILE_NAME_CHARS: usize = 255;
 
+/// How long a content type may be, in bytes.
+const MAX_CONTENT_TYPE_BYTES: usize = 255;
+
 /// What somebody wants to send. [`Mail::new`] checks it.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
@@ -244,6 +247,9 @@ fn plain_line_ends(body: &str) -> String {
 
 /// Reads the content type of an attached file.
 pub(crate) fn parse_content_type(text: &str) -> Result<ContentType, &'static str> {
+    if text.len() > MAX_CONTENT_TYPE_BYTES {
+        return Err("must be at most 255 bytes");
+    }
     let parsed = ContentType::parse(text).map_err(|_| "must be a media type, such as application/pdf")?;
     // RFC 2045 §6.4 and RFC 2046 §5.2: these must not be encoded, and a file must be.
     let lower = text.trim_start().to_ascii_lowercase();
@@ -356,6 +362,8 @@ mod tests {
                 && check_subject("a\tb").is_some()
                 && check_subject("a\nb").is_some()
         );
+        assert!(parse_content_type(&format!("a/{}", "b".repeat(253))).is_ok());
+        assert!(parse_content_type(&format!("a/{}", "b".repeat(254))).is_err());
         assert_eq!(check_file_name(&"ä".repeat(MAX_FILE_NAME_CHARS)), None);
         assert!(check_file_name(&"ä".repeat(MAX_FILE_NAME_CHARS + 1)).is_some());
         for bad in ["", " ", "a/b", "a\\b", "a\r\nX: y", "a\0"] {
