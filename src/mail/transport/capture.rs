@@ -16,6 +16,9 @@ use crate::mail::{Mail, MailFault, SendError};
 /// What a mail takes beside its texts, in bytes: a generous guess.
 const OVERHEAD: usize = 1_024;
 
+/// What a text in a list takes beside its letters, in bytes.
+const ENTRY: usize = 32;
+
 /// The last mails that would have been sent, bounded by count and bytes; the oldest leaves first. Cheap to clone.
 #[derive(Clone)]
 pub struct Captured(Arc<Inner>);
@@ -185,9 +188,7 @@ impl CapturedMail {
         for (name, value) in header_lines(&raw) {
             add(&mut headers, name, value);
         }
-        let texts = [draft.text.as_deref(), draft.html.as_deref(), Some(&draft.subject)];
-        let cost = OVERHEAD + raw.len() + texts.into_iter().flatten().map(str::len).sum::<usize>();
-        Self {
+        let mut mail = Self {
             summary: CapturedSummary {
                 id,
                 job,
@@ -203,9 +204,41 @@ impl CapturedMail {
             html: draft.html.clone(),
             headers,
             raw: raw.into(),
-            cost,
-        }
+            cost: 0,
+        };
+        mail.cost = mail.size();
+        mail
     }
+
+    /// What it takes, in bytes: each text, and for each entry of a list a guess of what surrounds it.
+    fn size(&self) -> usize {
+        let summary = &self.summary;
+        let texts = [
+            self.text.as_ref(),
+            self.html.as_ref(),
+            Some(&summary.subject),
+            Some(&summary.from),
+        ];
+        let addresses = [&summary.to, &summary.cc, &summary.bcc].into_iter().flatten();
+        let header = |(name, value): (&String, &Value)| {
+            let values = match value {
+                Value::Array(values) => values.iter().map(|value| ENTRY + text_len(value)).sum(),
+                value => text_len(value),
+            };
+            2 * ENTRY + name.len() + values
+        };
+        let file = |file: &CapturedAttachment| 2 * ENTRY + file.filename.len() + file.content_type.len();
+        OVERHEAD
+            + self.raw.len()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + addresses.map(|address| ENTRY + address.len()).sum::<usize>()
+            + self.headers.iter().map(header).sum::<usize>()
+            + summary.attachments.iter().map(file).sum::<usize>()
+    }
+}
+
+fn text_len(value: &Value) -> usize {
+    value.as_str().map_or(0, str::len)
 }
 
 fn add(headers: &mut BTreeMap<String, Value>, name: String, value: String) {
@@ -293,6 +326,30 @@ mod tests {
         let error = keep(&captured, "ab").unwrap_err();
         assert_eq!((&*error.code, error.retryable), ("mail-too-large", false));
         assert_eq!(subjects(&captured), ["a"]);
+    }
+
+    #[test]
+    fn everything_that_is_kept_is_counted() {
+        let cost = |change: &dyn Fn(&mut Draft)| {
+            let mut draft = mail("a").draft().clone();
+            draft.attachments[0].content.clear();
+            change(&mut draft);
+            let from = parse_mailbox("shop@example.com").unwrap();
+            let mail = Mail::new(from, Timestamp::from_millis(0), draft).unwrap();
+            let raw = mail.to_message(JobId::MIN).unwrap().formatted();
+            let length = raw.len();
+            let captured = Captured::new(1, usize::MAX, Clock::system()).unwrap();
+            captured.keep(JobId::MIN, &mail, raw).unwrap();
+            captured.bytes() - length
+        };
+        let plain = cost(&|_| ());
+        let many = cost(&|draft| draft.bcc = vec![draft.bcc[0].clone(); 49]);
+        assert!(many >= plain + 48 * "eve@example.com".len(), "{many} {plain}");
+        let named = cost(&|draft| draft.attachments[0].filename = "n".repeat(200));
+        assert!(named >= plain + 195, "{named} {plain}");
+        let named =
+            cost(&|draft| draft.cc = vec![parse_mailbox(&format!("{} <a@b.c>", "n".repeat(200))).unwrap()]);
+        assert!(named >= plain + 400, "the header and the list: {named} {plain}");
     }
 
     #[test]

@@ -49,11 +49,8 @@ impl Transport {
     ) -> Result<String, SendError> {
         match self {
             Self::Capture(captured) => captured.keep(job, mail, message.formatted()),
-            Self::File(folder) => folder.write(job, &message.formatted()).await,
-            Self::Smtp(smtp) => {
-                smtp.send(message.envelope(), &message.formatted(), canceled)
-                    .await
-            }
+            Self::File(folder) => folder.write(job, mail.recipients(), &message.formatted()).await,
+            Self::Smtp(smtp) => Box::pin(smtp.send(message.envelope(), &message.formatted(), canceled)).await,
         }
     }
 }
