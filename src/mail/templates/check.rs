@@ -5,13 +5,19 @@ use std::collections::BTreeSet;
 use minijinja::{ErrorKind, Value};
 use serde_json::Value as Json;
 
-use super::data::{StandIns, at_path, pointer, texts};
+use super::data::{StandIns, at_path, pointer, texts, variables, with_stand_ins};
 use super::file_name::is_locale;
-use super::links::{dangerous, is_link_name, is_web};
+use super::links::{dangerous, is_forbidden, is_link_name, is_literal, is_web, plain};
 use super::render::{RenderError, Rendered, Templates};
 use super::sample::stand_in;
 use crate::job::Fault;
 use crate::mail::check_subject;
+
+/// How often a template is rendered to find out which variables it needs.
+const MAX_TRIALS: usize = 32;
+
+/// How many links are looked at that are no harmless ones.
+const MAX_LINKS: usize = 100;
 
 impl Templates {
     /// Says what is wrong with `data` for a template: every variable that is missing, and every link that is none.
@@ -50,7 +56,7 @@ impl Templates {
         });
         match self.render(name, locale, data) {
             Ok(rendered) => {
-                look_at(&rendered, data, &mut faults);
+                self.look_at(name, locale, &rendered, data, &mut faults);
                 if faults.is_empty() {
                     return Ok(rendered);
                 }
@@ -65,6 +71,50 @@ impl Templates {
             Err(error) => faults.push(Fault::new("/data", format!("does not fit the template: {error}"))),
         }
         Err(faults)
+    }
+
+    /// Looks for what only shows when the data is in its place.
+    fn look_at(
+        &self,
+        name: &str,
+        locale: Option<&str>,
+        rendered: &Rendered,
+        data: &Json,
+        faults: &mut Vec<Fault>,
+    ) {
+        look_at_subject(&rendered.subject, data, faults);
+        let html = rendered.html.as_deref().unwrap_or_default();
+        for (link, scheme) in dangerous(html).into_iter().take(MAX_LINKS) {
+            let mut culprit = None;
+            texts(data, "/data", "", &mut |at, _, text| {
+                let text = plain(text);
+                if !text.is_empty() && link.starts_with(&text) && (culprit.is_none() || text.contains(':')) {
+                    culprit = Some((at.to_owned(), text.contains(':')));
+                }
+            });
+            // What the author wrote is the author's right, if no text of the data brings the whole scheme.
+            let is_whole = culprit.as_ref().is_some_and(|(_, whole)| *whole);
+            if !is_whole && !is_forbidden(&scheme) && self.writes(name, locale, &scheme) {
+                continue;
+            }
+            let culprit = culprit.map_or_else(|| "/data".to_owned(), |(at, _)| at);
+            if !faults.iter().any(|fault| fault.pointer == culprit) {
+                faults.push(Fault::new(
+                    culprit,
+                    "becomes a link in the mail and must be an http or https address",
+                ));
+            }
+        }
+    }
+
+    /// Whether a link of this scheme stands in a source of the template.
+    fn writes(&self, name: &str, locale: Option<&str>, scheme: &str) -> bool {
+        let mut files = self.uses(name, locale).flat_map(|uses| &uses.files);
+        files.any(|file| {
+            self.literals
+                .get(file)
+                .is_some_and(|source| is_literal(source, scheme))
+        })
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -83,12 +133,13 @@ impl Templates {
 
     /// The smallest set of variables whose presence lets the template render.
     ///
-    /// All that could be missing get a stand-in; then each stand-in that can go again without an error goes, until none can.
+    /// All that could be missing get a stand-in; then each stand-in that can go again without an error goes, until none can
+    /// or [`MAX_TRIALS`] are over.
     fn missing(&self, name: &str, locale: Option<&str>, data: &Json, file: &str, line: usize) -> Vec<Fault> {
+        let variables = variables(data);
         let fails = |stand_ins: &StandIns| {
-            let rendered = self.render_with(name, locale, data, stand_ins, &|path| {
-                Value::from_object(stand_in(path))
-            });
+            let make = |path: &str| Value::from_object(stand_in(path));
+            let rendered = self.render_with(name, locale, with_stand_ins(&variables, stand_ins, &make));
             matches!(
                 rendered,
                 Err(RenderError::Failed {
@@ -112,14 +163,23 @@ impl Templates {
             .flat_map(|path| with_outer(path))
             .map(str::to_owned)
             .collect();
-        loop {
+        let mut trials = MAX_TRIALS;
+        'smaller: loop {
             let before = needed.len();
             for unit in &units {
                 let without = needed
                     .iter()
                     .filter(|path| !with_outer(path).any(|outer| outer == unit));
                 let without: StandIns = without.cloned().collect();
-                if without.len() < needed.len() && !fails(&without) {
+                if without.len() == needed.len() {
+                    continue;
+                }
+                // Better some too many than an hour of trying.
+                trials = match trials {
+                    0 => break 'smaller,
+                    trials => trials - 1,
+                };
+                if !fails(&without) {
                     needed = without;
                 }
             }
@@ -135,8 +195,8 @@ impl Templates {
 
     /// Every variable of a template.
     fn used(&self, name: &str, locale: Option<&str>) -> BTreeSet<String> {
-        let files = self.parts(name, locale).into_iter().flatten().flatten();
-        files.flat_map(|(file, _)| self.variables(file)).collect()
+        let all = self.uses(name, locale).flat_map(|uses| &uses.variables);
+        all.cloned().collect()
     }
 
     /// Every variable of a template that `data` has not: the innermost ones.
@@ -181,36 +241,19 @@ fn not_an_object(paths: &StandIns, data: &Json) -> Option<Vec<Fault>> {
     (!faults.is_empty()).then_some(faults)
 }
 
-/// Looks for what only shows when the data is in its place.
-fn look_at(rendered: &Rendered, data: &Json, faults: &mut Vec<Fault>) {
-    if let Some(reason) = check_subject(&rendered.subject) {
-        let mut culprits = Vec::new();
-        texts(data, "/data", "", &mut |at, _, text| {
-            if text.chars().any(char::is_control) && rendered.subject.contains(text.trim()) {
-                culprits.push(at.to_owned());
-            }
-        });
-        if culprits.is_empty() {
-            culprits.push("/data".to_owned());
+fn look_at_subject(subject: &str, data: &Json, faults: &mut Vec<Fault>) {
+    let Some(reason) = check_subject(subject) else {
+        return;
+    };
+    let mut culprits = Vec::new();
+    texts(data, "/data", "", &mut |at, _, text| {
+        if text.chars().any(char::is_control) && subject.contains(text.trim()) {
+            culprits.push(at.to_owned());
         }
-        faults.extend(
-            culprits
-                .into_iter()
-                .map(|at| Fault::new(at, format!("the subject made with it {reason}"))),
-        );
+    });
+    if culprits.is_empty() {
+        culprits.push("/data".to_owned());
     }
-    for link in dangerous(rendered.html.as_deref().unwrap_or_default()) {
-        let mut culprit = "/data".to_owned();
-        texts(data, "/data", "", &mut |at, _, text| {
-            if !text.is_empty() && link.starts_with(text) {
-                at.clone_into(&mut culprit);
-            }
-        });
-        if !faults.iter().any(|fault| fault.pointer == culprit) {
-            faults.push(Fault::new(
-                culprit,
-                "becomes a link in the mail and must be an http or https address",
-            ));
-        }
-    }
+    let culprits = culprits.into_iter();
+    faults.extend(culprits.map(|at| Fault::new(at, format!("the subject made with it {reason}"))));
 }

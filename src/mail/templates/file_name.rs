@@ -32,11 +32,20 @@ pub(super) enum FileName {
         locale: Option<String>,
         part: Part,
     },
+    /// What a template is tried with: `welcome.sample.json`.
+    Sample { name: String },
 }
+
+/// How the name of a sample ends.
+const SAMPLE: &str = ".sample.json";
 
 impl FileName {
     /// Reads a name; `None` is none of ours.
     pub(super) fn parse(file: &str) -> Option<Self> {
+        if let Some(name) = file.strip_suffix(SAMPLE) {
+            let name = name.to_owned();
+            return is_name(&name).then_some(Self::Sample { name });
+        }
         // The subject first: its suffix ends with that of a text.
         let (stem, part) = Part::ALL
             .into_iter()
@@ -44,11 +53,7 @@ impl FileName {
         let (name, locale) = stem
             .split_once('.')
             .map_or((stem, None), |(name, locale)| (name, Some(locale)));
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
-        {
+        if !is_name(name) {
             return None;
         }
         if locale.is_some_and(|locale| !is_locale(locale)) {
@@ -63,6 +68,11 @@ impl FileName {
             part,
         })
     }
+}
+
+fn is_name(text: &str) -> bool {
+    let in_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+    !text.is_empty() && text.bytes().all(in_name)
 }
 
 /// Whether this looks like a language tag (RFC 5646): `de`, `de-AT`, `zh-Hant-TW`.
@@ -112,6 +122,11 @@ mod tests {
             FileName::parse("welcome.de-AT.html"),
             template("welcome", Some("de-at"), Part::Html)
         );
+        let name = "welcome".to_owned();
+        assert_eq!(
+            FileName::parse("welcome.sample.json"),
+            Some(FileName::Sample { name })
+        );
         assert_eq!(FileName::parse("layout.html"), Some(FileName::Shared));
         assert_eq!(FileName::parse("_x.txt"), Some(FileName::Shared));
         for bad in [
@@ -122,6 +137,8 @@ mod tests {
             "welcome.de.at.html",
             "a b.txt",
             "welcome.htm",
+            "welcome.json",
+            "welcome.de.sample.json",
         ] {
             assert_eq!(FileName::parse(bad), None, "{bad}");
         }
