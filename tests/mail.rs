@@ -16,15 +16,10 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 use smtp::{Act, Options, Server};
 use tokio_util::sync::CancellationToken;
 
-/// A port of this machine where nobody listens.
-async fn dead_port() -> u16 {
-    tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
+/// For steps that succeed, however slow the machine is.
+const LONG: Duration = Duration::from_secs(30);
+/// For a step that does not. Whatever comes before it has to be quicker.
+const SHORT: Duration = Duration::from_secs(3);
 
 fn mailer_with(url: &str, timeout: Duration, ca_file: Option<PathBuf>) -> Mailer {
     let smtp = SmtpSettings {
@@ -44,7 +39,7 @@ fn mailer_with(url: &str, timeout: Duration, ca_file: Option<PathBuf>) -> Mailer
 }
 
 fn mailer(url: &str) -> Mailer {
-    mailer_with(url, Duration::from_secs(10), None)
+    mailer_with(url, LONG, None)
 }
 
 fn plain(server: &Server) -> Mailer {
@@ -299,13 +294,9 @@ async fn starttls_is_used_when_it_is_there() {
     .await;
     for (tls, encrypted) in [("required", true), ("opportunistic", true), ("none", false)] {
         let url = format!("smtp://localhost:{}?tls={tls}", server.port());
-        send(&mailer_with(
-            &url,
-            Duration::from_secs(10),
-            Some(server.ca_file()),
-        ))
-        .await
-        .unwrap();
+        send(&mailer_with(&url, LONG, Some(server.ca_file())))
+            .await
+            .unwrap();
         let received = server.received();
         assert_eq!(received.last().unwrap().encrypted, encrypted, "{tls}");
     }
@@ -324,7 +315,7 @@ async fn what_was_put_in_before_the_encryption_counts_for_nothing() {
         };
         let server = Server::start(options).await;
         let url = format!("smtp://localhost:{}?tls=required", server.port());
-        let mailer = mailer_with(&url, Duration::from_secs(10), Some(server.ca_file()));
+        let mailer = mailer_with(&url, LONG, Some(server.ca_file()));
         server.script("STARTTLS", Act::Reply(injected));
         assert_eq!(summary(send(&mailer).await), transient("smtp-protocol"));
         assert_eq!(server.received().len(), 0);
@@ -396,13 +387,7 @@ async fn implicit_tls_needs_a_certificate_that_is_trusted() {
     })
     .await;
     let stranger = Server::start(Options::default()).await;
-    let with_ca = |host: &str, ca| {
-        mailer_with(
-            &format!("smtps://{host}:{}", server.port()),
-            Duration::from_secs(10),
-            ca,
-        )
-    };
+    let with_ca = |host: &str, ca| mailer_with(&format!("smtps://{host}:{}", server.port()), LONG, ca);
     for host in ["localhost", "127.0.0.1"] {
         send(&with_ca(host, Some(server.ca_file()))).await.unwrap();
     }
@@ -430,7 +415,7 @@ async fn starttls_with_a_strange_certificate_sends_nothing() {
     let server = Server::start(options).await;
     let stranger = Server::start(Options::default()).await;
     let url = format!("smtp://u:p@localhost:{}", server.port());
-    let mailer = mailer_with(&url, Duration::from_secs(10), Some(stranger.ca_file()));
+    let mailer = mailer_with(&url, LONG, Some(stranger.ca_file()));
     assert_eq!(summary(send(&mailer).await), transient("smtp-tls"));
     assert!(!server.lines().iter().any(|line| line.starts_with("AUTH")));
 }
@@ -448,7 +433,7 @@ async fn a_login_is_accepted_or_refused() {
         .await;
         let url =
             |password: &str| format!("smtp://user%40example.com:{password}@localhost:{}", server.port());
-        let mailer = |url: &str| mailer_with(url, Duration::from_secs(10), Some(server.ca_file()));
+        let mailer = |url: &str| mailer_with(url, LONG, Some(server.ca_file()));
         send(&mailer(&url("p%3A%2F%25%20%C3%A4"))).await.unwrap();
         assert!(server.nth(1).await.encrypted);
         let error = send(&mailer(&url("wrong"))).await.unwrap_err();
@@ -460,15 +445,14 @@ async fn a_login_is_accepted_or_refused() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_transient() {
-    let port = dead_port().await;
+    // Bound, so that nobody else gets the port, and not listening: whoever calls is refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let mailer = mailer(&format!("smtp://127.0.0.1:{port}"));
     assert_eq!(summary(send(&mailer).await), transient("smtp-connect"));
     // It comes up: the same mailer finds it.
-    let server = Server::start(Options {
-        port,
-        ..Options::default()
-    })
-    .await;
+    let server = Server::start_on(socket.listen(16).unwrap(), Options::default());
     send(&mailer).await.unwrap();
     server.nth(1).await;
 }
@@ -478,11 +462,7 @@ async fn a_server_that_stalls_or_hangs_up_is_transient() {
     let broken = async |step: &'static str, act: Act, code: &str| {
         let server = Server::start(Options::default()).await;
         let url = format!("smtp://127.0.0.1:{}", server.port());
-        let timeout = if matches!(act, Act::Hang) {
-            Duration::from_secs(1)
-        } else {
-            Duration::from_secs(10)
-        };
+        let timeout = if matches!(act, Act::Hang) { SHORT } else { LONG };
         server.script(step, act);
         assert_eq!(
             summary(send(&mailer_with(&url, timeout, None)).await),
@@ -510,7 +490,7 @@ async fn a_late_reply_is_not_taken_for_the_next_one() {
     futures_util::future::join_all(steps.map(async |step| {
         let server = Server::start(Options::default()).await;
         let url = format!("smtp://127.0.0.1:{}", server.port());
-        let mailer = mailer_with(&url, Duration::from_secs(1), None);
+        let mailer = mailer_with(&url, SHORT, None);
         server.script(step, Act::Late);
         assert_eq!(summary(send(&mailer).await), transient("smtp-timeout"), "{step}");
         let sent = send(&mailer).await.unwrap();
@@ -575,7 +555,7 @@ async fn the_reply_to_a_message_may_take_longer_than_any_other() {
     let server = Server::start(Options::default()).await;
     let stalled = Server::start(Options::default()).await;
     let url = |server: &Server| format!("smtp://127.0.0.1:{}", server.port());
-    let timeout = Duration::from_secs(1);
+    let timeout = SHORT;
     server.script("MESSAGE", Act::Held);
     let patient = mailer_with(&url(&server), timeout, None);
     let sending = send(&patient);
@@ -604,7 +584,7 @@ async fn a_reply_counts_by_its_code_in_whatever_letters_it_is_written() {
 async fn waiting_for_a_connection_of_ours_uses_up_no_timeout() {
     let server = Server::start(Options::default()).await;
     let stalled = Server::start(Options::default()).await;
-    let timeout = Duration::from_secs(1);
+    let timeout = SHORT;
     let url = format!("smtp://127.0.0.1:{}", server.port());
     let mailer = mailer_with(&url, timeout, None);
     server.script("MESSAGE", Act::Held);
@@ -688,7 +668,7 @@ async fn a_connection_that_was_given_up_in_between_costs_no_attempt() {
 async fn a_connection_that_answers_no_more_takes_the_others_with_it() {
     let server = Server::start(Options::default()).await;
     let url = format!("smtp://127.0.0.1:{}", server.port());
-    let mailer = mailer_with(&url, Duration::from_secs(1), None);
+    let mailer = mailer_with(&url, SHORT, None);
     let (first, second) = tokio::join!(send(&mailer), send(&mailer));
     assert!(first.is_ok() && second.is_ok());
     assert_eq!(server.connections(), 2);
