@@ -1,13 +1,13 @@
 //! Finds everything that is wrong with data before it is too late to tell the caller.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{ErrorKind, Value};
 use serde_json::Value as Json;
 
 use super::data::{StandIns, at_path, pointer, texts, variables, with_stand_ins};
 use super::file_name::is_locale;
-use super::links::{dangerous, is_forbidden, is_link_name, is_literal, is_web, plain};
+use super::links::{bad_scheme, dangerous, is_forbidden, is_link_name, is_literal, is_web, plain};
 use super::render::{RenderError, Rendered, Templates};
 use super::sample::stand_in;
 use crate::job::Fault;
@@ -16,7 +16,7 @@ use crate::mail::check_subject;
 /// How often a template is rendered to find out which variables it needs.
 const MAX_TRIALS: usize = 32;
 
-/// How many links are looked at that are no harmless ones.
+/// How many bad links are told of at once.
 const MAX_LINKS: usize = 100;
 
 impl Templates {
@@ -83,21 +83,34 @@ impl Templates {
         faults: &mut Vec<Fault>,
     ) {
         look_at_subject(&rendered.subject, data, faults);
-        let html = rendered.html.as_deref().unwrap_or_default();
-        for (link, scheme) in dangerous(html).into_iter().take(MAX_LINKS) {
-            let mut culprit = None;
-            texts(data, "/data", "", &mut |at, _, text| {
-                let text = plain(text);
-                if !text.is_empty() && link.starts_with(&text) && (culprit.is_none() || text.contains(':')) {
-                    culprit = Some((at.to_owned(), text.contains(':')));
-                }
-            });
+        let links = dangerous(rendered.html.as_deref().unwrap_or_default());
+        if links.is_empty() {
+            return;
+        }
+        let mut given = Vec::new();
+        texts(data, "/data", "", &mut |at, _, text| {
+            given.push((at.to_owned(), plain(text)));
+        });
+        given.retain(|(_, text)| !text.is_empty());
+        let whole: BTreeSet<&str> = given
+            .iter()
+            .map(|(_, text)| text.as_str())
+            .filter(|text| bad_scheme(text).is_some())
+            .collect();
+        let mut written = BTreeMap::new();
+        let from_data = links.into_iter().filter(|(link, scheme)| {
             // What the author wrote is the author's right, if no text of the data brings the whole scheme.
-            let is_whole = culprit.as_ref().is_some_and(|(_, whole)| *whole);
-            if !is_whole && !is_forbidden(&scheme) && self.writes(name, locale, &scheme) {
-                continue;
-            }
-            let culprit = culprit.map_or_else(|| "/data".to_owned(), |(at, _)| at);
+            let mut is_written = || {
+                let writes = || self.writes(name, locale, scheme);
+                *written.entry(scheme.clone()).or_insert_with(writes)
+            };
+            has_prefix(&whole, link) || is_forbidden(scheme) || !is_written()
+        });
+        for (link, _) in from_data.take(MAX_LINKS) {
+            let first = given.iter().filter(|(_, text)| link.starts_with(text.as_str()));
+            // The longest brought the most of it.
+            let culprit = first.max_by_key(|(_, text)| text.len());
+            let culprit = culprit.map_or("/data", |(at, _)| at);
             if !faults.iter().any(|fault| fault.pointer == culprit) {
                 faults.push(Fault::new(
                     culprit,
@@ -241,6 +254,27 @@ fn not_an_object(paths: &StandIns, data: &Json) -> Option<Vec<Fault>> {
     (!faults.is_empty()).then_some(faults)
 }
 
+/// Whether one of `texts` is how `link` begins, without a look at all of them: there can be many links and many texts.
+fn has_prefix<'a>(texts: &BTreeSet<&'a str>, link: &'a str) -> bool {
+    let mut link = link;
+    while let Some(nearest) = texts.range(..=link).next_back() {
+        if link.starts_with(nearest) {
+            return true;
+        }
+        // No text between the two is there, so a shorter one must begin both.
+        let common = link
+            .bytes()
+            .zip(nearest.bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
+        link = &link[..link.floor_char_boundary(common)];
+        if link.is_empty() {
+            return false;
+        }
+    }
+    false
+}
+
 fn look_at_subject(subject: &str, data: &Json, faults: &mut Vec<Fault>) {
     let Some(reason) = check_subject(subject) else {
         return;
@@ -256,4 +290,27 @@ fn look_at_subject(subject: &str, data: &Json, faults: &mut Vec<Fault>) {
     }
     let culprits = culprits.into_iter();
     faults.extend(culprits.map(|at| Fault::new(at, format!("the subject made with it {reason}"))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_begins_a_link_is_found_among_many() {
+        let texts = BTreeSet::from(["a:", "a:bc", "a:bcd", "a:z", "ä:"]);
+        for (link, found) in [
+            ("a:", true),
+            ("a:bcc", true),
+            ("a:y", true),
+            ("a", false),
+            ("b:", false),
+            ("ä:x", true),
+            ("ö", false),
+            ("", false),
+        ] {
+            assert_eq!(has_prefix(&texts, link), found, "{link}");
+        }
+        assert!(!has_prefix(&BTreeSet::from(["a:bx"]), "a:bc"));
+    }
 }

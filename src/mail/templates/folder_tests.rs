@@ -116,6 +116,17 @@ fn links_that_the_author_wrote_are_the_authors_right() {
     ] {
         assert_eq!(check("x", target), ["/data/target"], "{target}");
     }
+    // Many of the author's do not hide one of the data's.
+    let many = with(&[
+        ("many.subject.txt", "s"),
+        (
+            "many.html",
+            "{% for i in items %}<a href=\"myapp:{{ i }}\">x</a>{% endfor %}<a href=\"{{ target }}\">x</a>",
+        ),
+    ])
+    .unwrap();
+    let data = json!({"items": vec!["i"; 500], "target": "myapp:x"});
+    assert_eq!(pointers(&many, "many", &data), ["/data/target"]);
     let faults = with(&[
         ("bad.subject.txt", "s"),
         (

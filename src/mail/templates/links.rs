@@ -42,7 +42,7 @@ pub(super) fn dangerous(html: &str) -> Vec<(String, String)> {
             };
             let value = attribute_value(rest.trim_start());
             let value = plain(&value);
-            if let Some(scheme) = scheme(&value).filter(|scheme| !SCHEMES.contains(&scheme.as_str())) {
+            if let Some(scheme) = bad_scheme(&value) {
                 found.push((value, scheme));
             }
         }
@@ -114,6 +114,11 @@ fn reference(name: &str) -> Option<char> {
 pub(super) fn plain(link: &str) -> String {
     let counts = |c: &char| !c.is_control() && !c.is_whitespace();
     link.chars().filter(counts).collect()
+}
+
+/// What stands before the colon, if it is none of the harmless schemes.
+pub(super) fn bad_scheme(link: &str) -> Option<String> {
+    scheme(link).filter(|scheme| !SCHEMES.contains(&scheme.as_str()))
 }
 
 /// What stands before the colon.
