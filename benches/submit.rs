@@ -42,13 +42,11 @@ struct Request<'a> {
 /// The baseline: reads the body, parses it in the same way, answers 202 with a body of its own.
 async fn accept(body: Bytes) -> HttpResponse {
     match serde_json::from_slice::<Request<'_>>(&body) {
-        Ok(request) => HttpResponse::Accepted()
-            .insert_header(header::ContentType::json())
-            .body(format!(
-                "{{\"kind\":\"{}\",\"bytes\":{}}}",
-                request.kind,
-                request.payload.get().len()
-            )),
+        Ok(request) => HttpResponse::Accepted().insert_header(header::ContentType::json()).body(format!(
+            "{{\"kind\":\"{}\",\"bytes\":{}}}",
+            request.kind,
+            request.payload.get().len()
+        )),
         Err(_) => HttpResponse::BadRequest().finish(),
     }
 }
@@ -59,13 +57,7 @@ fn serve_bare() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         println!("{}", listener.local_addr().expect("an address"));
         let server = HttpServer::new(|| App::new().route("/api/jobs", web::post().to(accept)));
-        server
-            .workers(2)
-            .listen(listener)
-            .expect("listens")
-            .run()
-            .await
-            .expect("serves");
+        server.workers(2).listen(listener).expect("listens").run().await.expect("serves");
     });
 }
 
@@ -100,9 +92,7 @@ impl Peer {
             .expect("a server");
         let mut address = String::new();
         let stdout = child.stdout.take().expect("its output");
-        BufReader::new(stdout)
-            .read_line(&mut address)
-            .expect("its address");
+        BufReader::new(stdout).read_line(&mut address).expect("its address");
         Self {
             name,
             child,
@@ -116,29 +106,15 @@ impl Peer {
     /// User and system time of the server so far, in seconds.
     fn cpu(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("/proc");
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .expect("fields")
-            .split_whitespace()
-            .collect();
-        let ticks: f64 = fields[11..13]
-            .iter()
-            .map(|field| field.parse::<f64>().expect("a number"))
-            .sum();
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
         ticks / 100.0
     }
 
     fn load(&mut self, script: &std::path::Path) {
         let before = self.cpu();
         let output = Command::new("wrk")
-            .args([
-                "-t1",
-                &format!("-c{CONNECTIONS}"),
-                &format!("-d{SECONDS}s"),
-                "--latency",
-                "-s",
-            ])
+            .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), "--latency", "-s"])
             .arg(script)
             .arg(format!("http://{}/api/jobs", self.address))
             .output()
@@ -191,11 +167,7 @@ fn compare() {
         "", "req/s", "CPU µs/request", "p99 ms"
     );
     for peer in &mut peers {
-        let (rate, cpu, p99) = (
-            median(&peer.per_second),
-            median(&peer.cpu_micros),
-            median(&peer.p99_millis),
-        );
+        let (rate, cpu, p99) = (median(&peer.per_second), median(&peer.cpu_micros), median(&peer.p99_millis));
         println!("{:<10} {rate:>12.0} {cpu:>16.2} {p99:>10.2}", peer.name);
         let _ = peer.child.kill();
         let _ = peer.child.wait();

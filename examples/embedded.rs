@@ -59,19 +59,11 @@ async fn main() -> anyhow::Result<()> {
 
     // What a client sees: the answer of the app, and then how the mail went.
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let answer = client
-        .post(format!("{base}/sign-up/ada"))
-        .send()
-        .await?
-        .error_for_status()?;
+    let answer = client.post(format!("{base}/sign-up/ada")).send().await?.error_for_status()?;
     let answer: serde_json::Value = answer.json().await?;
     println!("POST /sign-up/ada   {answer}");
     let url = answer["welcome_mail"].as_str().unwrap_or_default();
-    let job = client
-        .get(format!("{base}{url}"))
-        .header("prefer", "wait=10")
-        .send()
-        .await?;
+    let job = client.get(format!("{base}{url}")).header("prefer", "wait=10").send().await?;
     let job: serde_json::Value = job.error_for_status()?.json().await?;
     println!("GET {url}   {}", job["state"]);
     anyhow::ensure!(job["state"] == "completed", "the mail did not go out: {job}");

@@ -35,10 +35,7 @@ impl Handler for WordCounter {
     /// Looked at when the job is submitted, so that the caller learns of it at once.
     fn check(&self, input: &CountWords) -> Vec<Fault> {
         if input.text.len() > self.longest {
-            return vec![Fault::new(
-                "/text",
-                format!("must be at most {} bytes", self.longest),
-            )];
+            return vec![Fault::new("/text", format!("must be at most {} bytes", self.longest))];
         }
         Vec::new()
     }
@@ -56,9 +53,8 @@ impl Handler for WordCounter {
         cx.log(LogLevel::Info, "counting").await;
         cx.progress(50, "counting").await;
         // Work that takes long without an `.await` belongs on a thread of its own.
-        let words = tokio::task::spawn_blocking(move || input.text.split_whitespace().count())
-            .await
-            .permanent()?;
+        let words =
+            tokio::task::spawn_blocking(move || input.text.split_whitespace().count()).await.permanent()?;
         Ok(Outcome::json(&serde_json::json!({ "words": words }))?)
     }
 }
@@ -77,24 +73,16 @@ async fn main() -> anyhow::Result<()> {
     // The same as `POST /api/jobs`, from inside the process.
     let jobs = server.backroom().jobs();
     let text = "Take slow work out of the request.".to_owned();
-    let job = jobs
-        .submit(NewJob::new(CountWords::KIND, &CountWords { text })?)
-        .await?;
+    let job = jobs.submit(NewJob::new(CountWords::KIND, &CountWords { text })?).await?;
     println!("accepted  {}", job.id());
 
     // The last argument says when to stop waiting early; here never.
-    let ended = jobs
-        .wait(job.id(), Duration::from_secs(10), std::future::pending())
-        .await?;
+    let ended = jobs.wait(job.id(), Duration::from_secs(10), std::future::pending()).await?;
     let job = ended.ok_or_else(|| anyhow::anyhow!("the job is gone"))?;
     for attempt in &job.attempts {
         println!("attempt {} {}", attempt.number, attempt.outcome.as_str());
     }
-    let JobState::Completed {
-        result: ResultSlot::Kept(result),
-        ..
-    } = &job.state
-    else {
+    let JobState::Completed { result: ResultSlot::Kept(result), .. } = &job.state else {
         anyhow::bail!("the job ended as {}", job.state.name());
     };
     println!("result    {}", String::from_utf8_lossy(&result.bytes));

@@ -54,10 +54,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0.source {
             Source::System => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "this is the one place that asks the machine"
-                )]
+                #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
                 let now = std::time::SystemTime::now();
                 let since_epoch = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
@@ -77,11 +74,7 @@ impl Clock {
         let millis = now.as_millis().unsigned_abs();
         let nanos = Duration::from_millis(millis % 1000).subsec_nanos();
         let ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        JobId::from_uuid(Uuid::new_v7(uuid::Timestamp::from_unix(
-            &*ids,
-            millis / 1000,
-            nanos,
-        )))
+        JobId::from_uuid(Uuid::new_v7(uuid::Timestamp::from_unix(&*ids, millis / 1000, nanos)))
     }
 
     /// A number in `0.0..1.0`. Not for secrets.
@@ -103,10 +96,7 @@ impl Clock {
     /// When the operating system has no randomness to give, which leaves nothing to go on with.
     pub fn secret(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one place that makes secrets"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that makes secrets")]
         getrandom::fill(&mut bytes).expect("the operating system has randomness");
         bytes
     }
@@ -124,10 +114,7 @@ mod tests {
         assert!(ids.is_sorted());
         assert_eq!(ids[0].as_uuid().get_version_num(), 7);
         let (seconds, nanos) = ids[0].as_uuid().get_timestamp().unwrap().to_unix();
-        assert_eq!(
-            (seconds * 1000 + u64::from(nanos / 1_000_000)).cast_signed(),
-            now.as_millis()
-        );
+        assert_eq!((seconds * 1000 + u64::from(nanos / 1_000_000)).cast_signed(), now.as_millis());
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,10 +48,7 @@ pub struct Watcher {
 
 impl Default for Events {
     fn default() -> Self {
-        Self {
-            sender: broadcast::Sender::new(BACKLOG),
-            watchers: Arc::default(),
-        }
+        Self { sender: broadcast::Sender::new(BACKLOG), watchers: Arc::default() }
     }
 }
 
@@ -60,21 +57,14 @@ impl Events {
     pub fn watch(&self) -> Watcher {
         let receiver = self.sender.subscribe();
         self.watchers.fetch_add(1, Ordering::SeqCst);
-        Watcher {
-            receiver,
-            watchers: Arc::clone(&self.watchers),
-        }
+        Watcher { receiver, watchers: Arc::clone(&self.watchers) }
     }
 
     /// Tells what happened. Costs next to nothing while nobody watches.
     pub(crate) fn tell(&self, kind: EventKind, at: Timestamp, job: &Arc<Job>) {
         if self.watchers.load(Ordering::SeqCst) > 0 {
             // An error means that the last watcher has just left.
-            let _ = self.sender.send(Event {
-                kind,
-                at,
-                job: Arc::clone(job),
-            });
+            let _ = self.sender.send(Event { kind, at, job: Arc::clone(job) });
         }
     }
 }

@@ -9,14 +9,7 @@ use serde_json::value::RawValue;
 use sha2::Sha256;
 
 /// Members that are hidden in every kind, when their name is one of these words or contains it as a word.
-const SENSITIVE: [&str; 6] = [
-    "password",
-    "secret",
-    "token",
-    "authorization",
-    "api_key",
-    "cookie",
-];
+const SENSITIVE: [&str; 6] = ["password", "secret", "token", "authorization", "api_key", "cookie"];
 
 /// Hides secrets.
 #[derive(Clone)]
@@ -31,9 +24,7 @@ impl Redactor {
     ///
     /// Never: a key of any length will do.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self {
-            keyed: Hmac::new_from_slice(key).expect("a key of any length will do"),
-        }
+        Self { keyed: Hmac::new_from_slice(key).expect("a key of any length will do") }
     }
 
     /// What is shown instead of a value.
@@ -41,10 +32,7 @@ impl Redactor {
         let mut keyed = self.keyed.clone();
         keyed.update(value.as_bytes());
         let digest = keyed.finalize().into_bytes();
-        format!(
-            "[redacted {:02x}{:02x}{:02x}{:02x}]",
-            digest[0], digest[1], digest[2], digest[3]
-        )
+        format!("[redacted {:02x}{:02x}{:02x}{:02x}]", digest[0], digest[1], digest[2], digest[3])
     }
 
     /// A payload as it may be shown; `also` are the members that its kind hides too.
@@ -154,17 +142,9 @@ mod tests {
             "Set-Cookie",
         ];
         for name in names {
-            for value in [
-                json!("s3cret"),
-                json!(["s3cret"]),
-                json!({"a": "s3cret"}),
-                json!(12345),
-            ] {
+            for value in [json!("s3cret"), json!(["s3cret"]), json!({"a": "s3cret"}), json!(12345)] {
                 let text = shown(&json!([{ name: value }]), &[]).to_string();
-                assert!(
-                    !text.contains("s3cret") && !text.contains("12345"),
-                    "{name} was shown: {text}"
-                );
+                assert!(!text.contains("s3cret") && !text.contains("12345"), "{name} was shown: {text}");
                 assert!(text.contains("[redacted "));
             }
         }
@@ -213,12 +193,6 @@ mod tests {
     fn what_cannot_be_looked_through_is_hidden_whole() {
         let deep = format!("{}\"s3cret\"{}", "[".repeat(200), "]".repeat(200));
         let raw = RawValue::from_string(deep).unwrap();
-        assert!(
-            Redactor::new(&[7; 32])
-                .payload(&raw, &[])
-                .as_str()
-                .unwrap()
-                .starts_with("[redacted ")
-        );
+        assert!(Redactor::new(&[7; 32]).payload(&raw, &[]).as_str().unwrap().starts_with("[redacted "));
     }
 }

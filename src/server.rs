@@ -126,11 +126,8 @@ impl Builder {
         let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
             Ok(mailer) => Some(mailer),
             Err(faults) => {
-                self.faults.extend(
-                    faults
-                        .into_iter()
-                        .map(|fault| format!("{}: {}", fault.key, fault.reason)),
-                );
+                self.faults
+                    .extend(faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.reason)));
                 None
             }
         };
@@ -160,12 +157,7 @@ impl Builder {
     fn prepare(self) -> Result<Prepared, StartError> {
         let clock = self.clock.clone();
         let (mailer, registry, config) = self.parts()?;
-        let spill = config
-            .shutdown
-            .spill_file
-            .as_deref()
-            .map(SpillFile::open)
-            .transpose()?;
+        let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
         let api = Api {
             jobs: service(&config, clock.clone(), registry),
             phase: Phase::default(),
@@ -175,10 +167,7 @@ impl Builder {
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,
         };
-        let patience = Patience {
-            ready_delay: config.shutdown.ready_delay,
-            grace: config.shutdown.grace,
-        };
+        let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
         Ok(Prepared { api, spill, patience })
     }
 }
@@ -206,26 +195,14 @@ impl Prepared {
         let stop = Stop::default();
         let pool = Pool::start(api.jobs.clone(), stop.clone());
         api.phase.ready();
-        Ok(Backroom {
-            api,
-            pool,
-            stop,
-            spill,
-            patience,
-            drained: AtomicBool::new(false),
-        })
+        Ok(Backroom { api, pool, stop, spill, patience, drained: AtomicBool::new(false) })
     }
 }
 
 impl Backroom {
     /// Begins with a configuration and the built-in kinds.
     pub fn builder(config: Config) -> Builder {
-        Builder {
-            config,
-            clock: Clock::system(),
-            registry: Registry::new(),
-            faults: Vec::new(),
-        }
+        Builder { config, clock: Clock::system(), registry: Registry::new(), faults: Vec::new() }
     }
 
     /// The service: submit, ask, cancel.
@@ -255,24 +232,9 @@ impl Backroom {
     ///
     /// Not safe: when the future is dropped, intake stays refused and nothing is spilled or reported.
     pub async fn drain(&self, hurry: &CancellationToken) -> DrainReport {
-        let Self {
-            api,
-            pool,
-            stop,
-            spill,
-            patience,
-            drained,
-        } = self;
-        let report = shutdown::drain(
-            &api.jobs,
-            pool,
-            stop,
-            &api.phase,
-            *patience,
-            spill.as_ref(),
-            hurry,
-        )
-        .await;
+        let Self { api, pool, stop, spill, patience, drained } = self;
+        let report =
+            shutdown::drain(&api.jobs, pool, stop, &api.phase, *patience, spill.as_ref(), hurry).await;
         drained.store(true, Ordering::SeqCst);
         report
     }
@@ -298,13 +260,7 @@ impl Backroom {
 impl Drop for Backroom {
     fn drop(&mut self) {
         if !self.drained.load(Ordering::SeqCst) {
-            let jobs = self
-                .api
-                .jobs
-                .volatile()
-                .iter()
-                .filter(|job| !job.state.is_terminal())
-                .count();
+            let jobs = self.api.jobs.volatile().iter().filter(|job| !job.state.is_terminal()).count();
             if jobs > 0 {
                 tracing::error!(jobs, "dropped without a drain: these jobs are lost");
             }
@@ -320,10 +276,7 @@ impl Server {
     /// [`StartError`].
     pub async fn start(builder: Builder) -> Result<Self, StartError> {
         let settings = builder.config.server.clone();
-        let listen = |source| StartError::Listen {
-            address: settings.bind,
-            source,
-        };
+        let listen = |source| StartError::Listen { address: settings.bind, source };
         let listener = listener(settings.bind).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let prepared = builder.prepare()?;
@@ -336,12 +289,7 @@ impl Server {
         // Last of all, when nothing can go wrong any more: what cannot serve must not take up the spill file.
         let backroom = prepared.begin().await?;
         let handle = http.handle();
-        Ok(Self {
-            backroom,
-            address,
-            handle,
-            serving: tokio::spawn(http),
-        })
+        Ok(Self { backroom, address, handle, serving: tokio::spawn(http) })
     }
 
     /// The address that it listens on.
@@ -362,10 +310,7 @@ impl Server {
             self.handle.stop(true).await;
             self.serving.await
         };
-        if tokio::time::timeout(CLOSING + Duration::from_secs(1), closing)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(CLOSING + Duration::from_secs(1), closing).await.is_err() {
             tracing::warn!("connections did not end in time and were cut");
         }
         report
@@ -376,11 +321,7 @@ type Serving = JoinHandle<std::io::Result<()>>;
 
 /// A socket that listens, with room for a burst of connections that are not accepted yet.
 fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
@@ -432,17 +373,10 @@ fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs {
             concurrency: queue.concurrency,
             enqueue_wait: queue.enqueue_wait,
         };
-        (
-            name.clone(),
-            Arc::new(MemoryQueue::new(queue.capacity)) as Arc<dyn Queue>,
-            settings,
-        )
+        (name.clone(), Arc::new(MemoryQueue::new(queue.capacity)) as Arc<dyn Queue>, settings)
     });
-    let limits = Limits {
-        payload: config.limits.payload,
-        result: config.limits.result,
-        batch: config.limits.batch,
-    };
+    let limits =
+        Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
     Jobs::new(clock, Arc::new(registry), store, queues, limits)
 }
 
@@ -456,9 +390,7 @@ fn mail_settings(config: &Config) -> mail::Settings {
             pool_size: mail.smtp_pool,
             ca_file: mail.smtp_ca_file.clone(),
         }),
-        (MailTransport::File, _) => mail::TransportSettings::File {
-            folder: mail.folder.clone(),
-        },
+        (MailTransport::File, _) => mail::TransportSettings::File { folder: mail.folder.clone() },
         // Without a URL there is no SMTP; the configuration has refused that before.
         (MailTransport::Capture | MailTransport::Smtp, _) => mail::TransportSettings::Capture {
             max_messages: mail.capture_messages,

@@ -75,20 +75,9 @@ pub struct DrainReport {
 impl DrainReport {
     /// Writes it as the one log line that the contract promises.
     pub fn log(&self) {
-        let lost = self
-            .lost
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",");
+        let lost = self.lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
-        let Self {
-            finished,
-            interrupted,
-            spilled,
-            dead_letters_kept,
-            ..
-        } = *self;
+        let Self { finished, interrupted, spilled, dead_letters_kept, .. } = *self;
         // Under a target of its own, which `telemetry` lets through whatever the level: it is always told.
         if self.lost.is_empty() {
             tracing::info!(
@@ -136,12 +125,7 @@ pub async fn drain(
     );
     if !within(patience.grace, hurry, pool.finished()).await {
         stop.hard.cancel();
-        let longest = jobs
-            .registry()
-            .iter()
-            .map(|kind| kind.settings.cancel_grace)
-            .max()
-            .unwrap_or_default();
+        let longest = jobs.registry().iter().map(|kind| kind.settings.cancel_grace).max().unwrap_or_default();
         if !within(longest + SLACK, hurry, pool.finished()).await {
             stop.now.cancel();
             // What can be dropped is dropped at once. What is left blocks its thread.
@@ -174,26 +158,18 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
         Some(spill) => match spill.write(&left, now) {
             Ok(()) => true,
             Err(error) => {
-                let cause = std::error::Error::source(&error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::error!(error = %error, cause, "spill file could not be written");
                 false
             }
         },
     };
-    let (dead, unfinished): (Vec<_>, Vec<_>) = left
-        .iter()
-        .partition(|job| job.state.name() == StateName::DeadLettered);
+    let (dead, unfinished): (Vec<_>, Vec<_>) =
+        left.iter().partition(|job| job.state.name() == StateName::DeadLettered);
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     DrainReport {
         finished: jobs.finished() - finished_before,
-        interrupted: count(
-            unfinished
-                .iter()
-                .filter(|job| was_interrupted(job, began))
-                .count(),
-        ),
+        interrupted: count(unfinished.iter().filter(|job| was_interrupted(job, began)).count()),
         spilled: if written { count(unfinished.len()) } else { 0 },
         dead_letters_kept: if written { count(dead.len()) } else { 0 },
         lost: match spill {
@@ -220,18 +196,10 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
     let mut found = spill.read()?;
     let fits = |job: &Job| -> Result<(), String> {
         if jobs.registry().get(job.spec.kind.as_str()).is_none() {
-            return Err(format!(
-                "job {}: there is no kind {} any more",
-                job.id(),
-                job.spec.kind
-            ));
+            return Err(format!("job {}: there is no kind {} any more", job.id(), job.spec.kind));
         }
         if !jobs.has_queue(job.spec.queue.as_str()) {
-            return Err(format!(
-                "job {}: there is no queue {} any more",
-                job.id(),
-                job.spec.queue
-            ));
+            return Err(format!("job {}: there is no queue {} any more", job.id(), job.spec.queue));
         }
         Ok(())
     };

@@ -17,20 +17,12 @@ use crate::config::{Log, LogFormat};
 pub fn init(log: &Log) -> anyhow::Result<()> {
     // The HTTP server tells every start of a thread; whoever wants that can name it in `log.level`.
     let filter = EnvFilter::try_new(format!("actix_server=warn,backroom_report=info,{}", log.level))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
     }
     .map_err(|error| anyhow::anyhow!(error))?;
     std::panic::set_hook(Box::new(|panic| {

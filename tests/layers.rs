@@ -25,10 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("jobs", &["job", "handler", "queue", "store", "event", "clock"]),
     ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    (
-        "http",
-        &["job", "jobs", "handler", "store", "mail", "redact", "shutdown"],
-    ),
+    ("http", &["job", "jobs", "handler", "store", "mail", "redact", "shutdown"]),
     ("config", &["job", "handler"]),
     ("telemetry", &["config"]),
     // The composition root knows everybody but the command line.
@@ -39,10 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "shutdown", "spill", "store", "worker",
         ],
     ),
-    (
-        "cli",
-        &["config", "event", "job", "server", "shutdown", "telemetry"],
-    ),
+    ("cli", &["config", "event", "job", "server", "shutdown", "telemetry"]),
     // The program sees the library from outside.
     ("main", &["cli", "config", "server"]),
     ("lib", &[]),
@@ -93,23 +87,11 @@ const LONGEST: usize = 400;
 
 /// Files that may be longer, and why. Keep this short.
 const LONG: &[(&str, &str)] = &[
-    (
-        "src/job/state.rs",
-        "the transition function and the table of every state against every change",
-    ),
-    (
-        "src/job/record.rs",
-        "the row and everything that may be written into it",
-    ),
+    ("src/job/state.rs", "the transition function and the table of every state against every change"),
+    ("src/job/record.rs", "the row and everything that may be written into it"),
     ("src/mail/message.rs", "one message, its parts and their limits"),
-    (
-        "src/spill/mod.rs",
-        "the whole format of the file, read and written side by side",
-    ),
-    (
-        "src/store/conformance.rs",
-        "one suite, one file: a backend runs all of it",
-    ),
+    ("src/spill/mod.rs", "the whole format of the file, read and written side by side"),
+    ("src/store/conformance.rs", "one suite, one file: a backend runs all of it"),
 ];
 
 /// What a comment beside a sleep begins with, followed by the reason why nothing can be waited on instead.
@@ -120,10 +102,7 @@ fn modules_know_only_whom_they_may() {
     let mut faults = Vec::new();
     for file in sources("src") {
         let Some((_, may)) = LAYERS.iter().find(|(module, _)| *module == file.module) else {
-            faults.push(format!(
-                "{}: the module {} is not in LAYERS",
-                file.path, file.module
-            ));
+            faults.push(format!("{}: the module {} is not in LAYERS", file.path, file.module));
             continue;
         };
         for named in file.named_modules() {
@@ -134,11 +113,7 @@ fn modules_know_only_whom_they_may() {
                     named.line,
                     file.module,
                     named.module,
-                    if may.is_empty() {
-                        "nobody".to_owned()
-                    } else {
-                        may.join(", ")
-                    }
+                    if may.is_empty() { "nobody".to_owned() } else { may.join(", ") }
                 ));
             }
             for (module, other, item) in ONLY {
@@ -178,10 +153,7 @@ fn what_belongs_to_one_place_stays_there() {
             if places.iter().any(|place| file.path.starts_with(place)) {
                 continue;
             }
-            for line in file
-                .lines_with(text)
-                .filter(|line| *places != CLOCK || !file.is_test(*line))
-            {
+            for line in file.lines_with(text).filter(|line| *places != CLOCK || !file.is_test(*line)) {
                 faults.push(format!(
                     "{}:{line}: `{text}` belongs to {}: {reason}",
                     file.path,
@@ -200,10 +172,8 @@ fn no_static_holds_a_lifecycle() {
         for (n, line) in file.code.lines().enumerate() {
             let lifetime =
                 |at: usize| at > 0 && (line.as_bytes()[at - 1] == b'\'' || is_word(line.as_bytes()[at - 1]));
-            let declared = line
-                .match_indices("static ")
-                .filter(|(at, _)| !lifetime(*at))
-                .map(|(at, _)| &line[at..]);
+            let declared =
+                line.match_indices("static ").filter(|(at, _)| !lifetime(*at)).map(|(at, _)| &line[at..]);
             for item in declared.chain(line.find("thread_local!").map(|at| &line[at..])) {
                 let harmless = item.starts_with("static ")
                     && !item.starts_with("static mut ")
@@ -252,10 +222,7 @@ fn files_stay_short() {
         let lines = file.raw.lines().count();
         let listed = LONG.iter().any(|(path, _)| *path == file.path);
         if lines > LONGEST && !listed {
-            faults.push(format!(
-                "{}: {lines} lines; look for the second thing in it",
-                file.path
-            ));
+            faults.push(format!("{}: {lines} lines; look for the second thing in it", file.path));
         }
         if lines <= LONGEST && listed {
             faults.push(format!("{}: short again; take it off the list LONG", file.path));
@@ -322,20 +289,13 @@ impl Source {
     fn read(root: &Path, path: &Path) -> Self {
         let raw = fs::read_to_string(path).expect("the source can be read");
         let relative = path.strip_prefix(root).expect("below the root");
-        let parts: Vec<String> = relative
-            .iter()
-            .map(|part| part.to_string_lossy().into_owned())
-            .collect();
+        let parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         let code = without_comments_and_literals(&raw);
-        let test_file = parts
-            .last()
-            .is_some_and(|name| name.ends_with("tests.rs") || name == "testing.rs");
+        let test_file = parts.last().is_some_and(|name| name.ends_with("tests.rs") || name == "testing.rs");
         let tests_from = if test_file {
             0
         } else {
-            code.lines()
-                .position(|line| line.trim_start().starts_with("mod tests {"))
-                .unwrap_or(usize::MAX)
+            code.lines().position(|line| line.trim_start().starts_with("mod tests {")).unwrap_or(usize::MAX)
         };
         Self {
             path: parts.join("/"),
@@ -352,9 +312,7 @@ impl Source {
 
     fn lines_with<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
         let lines = self.code.lines().enumerate();
-        lines
-            .filter(move |(_, line)| line.contains(text))
-            .map(|(n, _)| n + 1)
+        lines.filter(move |(_, line)| line.contains(text)).map(|(n, _)| n + 1)
     }
 
     fn is_test(&self, line: usize) -> bool {
@@ -364,22 +322,14 @@ impl Source {
     /// How many `super` lead from this file to the root of the crate.
     fn depth(&self) -> usize {
         let below_src = self.path.split('/').count() - 1;
-        if self.path.ends_with("/mod.rs") {
-            below_src - 1
-        } else {
-            below_src
-        }
+        if self.path.ends_with("/mod.rs") { below_src - 1 } else { below_src }
     }
 
     /// The top-level modules of ours that are named by a path, without this one.
     fn named_modules(&self) -> Vec<Named> {
         let mut named = Vec::new();
         let bytes = self.code.as_bytes();
-        let root = if self.module == "main" {
-            "backroom::"
-        } else {
-            "crate::"
-        };
+        let root = if self.module == "main" { "backroom::" } else { "crate::" };
         for (at, _) in self.code.match_indices(root) {
             if at == 0 || !is_word(bytes[at - 1]) {
                 self.collect(at, &self.code[at + root.len()..], &mut named);
@@ -425,15 +375,8 @@ impl Source {
                 },
                 None => vec![""],
             };
-            for item in items
-                .into_iter()
-                .filter(|_| !module.is_empty() && module != "self")
-            {
-                named.push(Named {
-                    line,
-                    module: module.to_owned(),
-                    item: word(item.trim()).0.to_owned(),
-                });
+            for item in items.into_iter().filter(|_| !module.is_empty() && module != "self") {
+                named.push(Named { line, module: module.to_owned(), item: word(item.trim()).0.to_owned() });
             }
         }
     }
@@ -523,9 +466,7 @@ fn end_of_raw_string(text: &str) -> usize {
     let hashes = text[1..].bytes().take_while(|byte| *byte == b'#').count();
     let begin = 1 + hashes + 1;
     let close = format!("\"{}", "#".repeat(hashes));
-    text[begin..]
-        .find(&close)
-        .map_or(text.len(), |end| begin + end + close.len())
+    text[begin..].find(&close).map_or(text.len(), |end| begin + end + close.len())
 }
 
 /// `'x'` and `'\n'`, not the lifetime `'a`.
@@ -540,11 +481,7 @@ fn is_char(text: &str) -> bool {
 
 fn end_of_char(text: &str) -> usize {
     // The second character may be an escaped quote.
-    let skip = if text.as_bytes().get(1) == Some(&b'\\') {
-        3
-    } else {
-        1
-    };
+    let skip = if text.as_bytes().get(1) == Some(&b'\\') { 3 } else { 1 };
     text[skip..].find('\'').map_or(text.len(), |end| skip + end + 1)
 }
 

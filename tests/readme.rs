@@ -22,11 +22,7 @@ fn the_session_works_as_it_is_told() {
 
     let server = Server::start();
     let outputs = run(&commands, &server.address);
-    assert_eq!(
-        outputs.len(),
-        answers.len(),
-        "the session ended early: {outputs:#?}"
-    );
+    assert_eq!(outputs.len(), answers.len(), "the session ended early: {outputs:#?}");
     for ((command, answer), output) in commands.iter().zip(&answers).zip(&outputs) {
         if let Err(missing) = contains_in_order(output, answer) {
             panic!(
@@ -43,24 +39,14 @@ fn the_mail_settings_are_valid() {
     std::fs::write(folder.path().join("backroom.toml"), settings).expect("the settings");
     std::fs::write(folder.path().join("smtp-password"), "secret\n").expect("the password");
     std::fs::create_dir(folder.path().join("templates")).expect("the templates");
-    let output = backroom(folder.path())
-        .arg("check")
-        .output()
-        .expect("the program runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = backroom(folder.path()).arg("check").output().expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn every_linked_file_is_there() {
     let readme = readme();
-    let targets = readme
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
+    let targets = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for target in targets.filter(|target| !target.starts_with('#') && !target.contains("://")) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(target);
         assert!(path.exists(), "README.md links to {target}, which is not there");
@@ -70,10 +56,7 @@ fn every_linked_file_is_there() {
 #[test]
 fn answers_are_compared_in_order() {
     assert_eq!(contains_in_order("a: 1\nb: 22\n{c}", "b: 2…\na: …\n{c}"), Ok(()));
-    assert_eq!(
-        contains_in_order("a: 1\n{c}", "a: 2\n{c}"),
-        Err("a: 2".to_owned())
-    );
+    assert_eq!(contains_in_order("a: 1\n{c}", "a: 2\n{c}"), Err("a: 2".to_owned()));
     assert_eq!(contains_in_order("b\na", "a\nb"), Err("b".to_owned()));
     assert_eq!(contains_in_order("x1y", "x…y…z"), Err("z".to_owned()));
 }
@@ -97,20 +80,10 @@ fn blocks(text: &str, mark: &str, language: &str) -> Vec<String> {
 
 /// Runs the blocks in one shell, and gives what each of them printed.
 fn run(commands: &[String], address: &str) -> Vec<String> {
-    let script = commands
-        .join(&format!("\nprintf '\\n%s\\n' '{BREAK}'\n"))
-        .replace(ADDRESS, address);
-    let output = Command::new("bash")
-        .args(["-eu", "-c", &script])
-        .env("no_proxy", "*")
-        .output()
-        .expect("bash runs");
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let script = commands.join(&format!("\nprintf '\\n%s\\n' '{BREAK}'\n")).replace(ADDRESS, address);
+    let output =
+        Command::new("bash").args(["-eu", "-c", &script]).env("no_proxy", "*").output().expect("bash runs");
+    assert!(output.status.success(), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     printed.split(BREAK).map(|part| part.trim().to_owned()).collect()
 }
@@ -171,11 +144,7 @@ impl Server {
             .expect("it says where it listens");
         // Nobody else reads the log, and a full pipe would hold up the server.
         std::thread::spawn(move || log.for_each(drop));
-        Self {
-            child,
-            address,
-            _folder: folder,
-        }
+        Self { child, address, _folder: folder }
     }
 }
 

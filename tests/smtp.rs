@@ -41,21 +41,12 @@ impl App {
             "retry.interactive.jitter=none".to_owned(),
             "retry.interactive.max_attempts=50".to_owned(),
         ];
-        let sources = Sources {
-            file: FileSource::None,
-            environment: Vec::new(),
-            set: set.to_vec(),
-        };
+        let sources = Sources { file: FileSource::None, environment: Vec::new(), set: set.to_vec() };
         let config = load(sources, &BUILT_IN_KINDS).unwrap().config;
         let server = Server::start(Backroom::builder(config)).await.unwrap();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let base = format!("http://{}/api/jobs", server.address());
-        Self {
-            server,
-            client,
-            base,
-            _folder: folder,
-        }
+        Self { server, client, base, _folder: folder }
     }
 
     async fn post(&self) -> String {
@@ -69,10 +60,7 @@ impl App {
 
     /// The job when it has come to its end.
     async fn end(&self, id: &str) -> Value {
-        let request = self
-            .client
-            .get(format!("{}/{id}", self.base))
-            .header("prefer", "wait=15");
+        let request = self.client.get(format!("{}/{id}", self.base)).header("prefer", "wait=15");
         request.send().await.unwrap().json().await.unwrap()
     }
 
@@ -94,11 +82,7 @@ fn attempts(job: &Value) -> Vec<(&str, &str)> {
 }
 
 fn message_id(message: &str) -> &str {
-    message
-        .lines()
-        .find_map(|line| line.strip_prefix("Message-ID: "))
-        .unwrap()
-        .trim_end()
+    message.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().trim_end()
 }
 
 #[tokio::test]
@@ -109,10 +93,7 @@ async fn a_mail_that_is_put_off_twice_is_sent_by_the_third_attempt() {
     let app = App::start(mail.port()).await;
     let id = app.post().await;
     let job = app.end(&id).await;
-    assert_eq!(
-        attempts(&job),
-        [("failed", "smtp-450"), ("failed", "smtp-451"), ("completed", "")]
-    );
+    assert_eq!(attempts(&job), [("failed", "smtp-450"), ("failed", "smtp-451"), ("completed", "")]);
     assert_eq!((&job["state"], &job["attempt"]), (&json!("completed"), &json!(3)));
     assert_eq!(job["error"], Value::Null);
     let received = mail.received();
@@ -155,8 +136,10 @@ async fn a_mail_that_is_refused_is_a_dead_letter_at_once() {
 
 #[tokio::test]
 async fn a_mail_waits_for_a_server_that_is_down() {
-    let port = smtp::Server::start(Options::default()).await.port();
-    let app = App::start(port).await;
+    // Bound, so that nobody else gets the port, and not listening: whoever calls is refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let app = App::start(socket.local_addr().unwrap().port()).await;
     let mut watch = app.server.backroom().jobs().events().watch();
     let id = app.post().await;
     // Twice, so that one failure is surely recorded before the server comes up.
@@ -166,11 +149,7 @@ async fn a_mail_waits_for_a_server_that_is_down() {
         };
         tokio::time::timeout(PATIENCE, failed).await.unwrap();
     }
-    let mail = smtp::Server::start(Options {
-        port,
-        ..Options::default()
-    })
-    .await;
+    let mail = smtp::Server::start_on(socket.listen(8).unwrap(), Options::default());
     let job = app.end(&id).await;
     assert_eq!(job["state"], "completed", "{job}");
     let attempts = attempts(&job);

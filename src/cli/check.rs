@@ -17,10 +17,7 @@ pub fn check(examined: Result<Loaded, Box<Refused>>, out: &mut impl Write) -> Re
     let (queues, bind) = (loaded.config.queues.len(), loaded.config.server.bind);
     match mail_stage(loaded.config, &loaded.effective) {
         Ok(rendered) => {
-            writeln!(
-                out,
-                "ok: {queues} queues, {rendered} templates rendered, would listen on {bind}"
-            )?;
+            writeln!(out, "ok: {queues} queues, {rendered} templates rendered, would listen on {bind}")?;
             Ok(())
         }
         Err(faults) => Err(Ended::config(faults.join("\n"))),
@@ -31,10 +28,7 @@ pub fn check(examined: Result<Loaded, Box<Refused>>, out: &mut impl Write) -> Re
 pub fn refused_start(refused: Refused) -> Ended {
     let mut faults: Vec<String> = refused.faults.iter().map(ToString::to_string).collect();
     if let Some(mail) = refused.mail {
-        let config = Config {
-            mail,
-            ..Config::default()
-        };
+        let config = Config { mail, ..Config::default() };
         faults.extend(mail_stage(config, &refused.effective).err().unwrap_or_default());
     }
     Ended::config(faults.join("\n"))
@@ -54,11 +48,7 @@ fn mail_stage(config: Config, effective: &[EffectiveValue]) -> Result<usize, Vec
             Err(error) => faults.push(format!("template {name}: {:#}", anyhow::Error::from(error))),
         }
     }
-    if faults.is_empty() {
-        Ok(rendered)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(rendered) } else { Err(faults) }
 }
 
 /// A fault of the form `key: reason`, with the place where the key was written.
@@ -78,10 +68,7 @@ mod tests {
 
     fn checked(set: &[&str]) -> Result<String, Vec<String>> {
         let set = set.iter().map(|text| (*text).to_owned()).collect();
-        let sources = Sources {
-            set,
-            ..Sources::default()
-        };
+        let sources = Sources { set, ..Sources::default() };
         let mut out = Vec::new();
         match check(examine(sources, &BUILT_IN_KINDS), &mut out) {
             Ok(()) => Ok(String::from_utf8(out).unwrap()),

@@ -20,18 +20,11 @@ pub fn print_config(loaded: &Loaded, args: &ConfigArgs, out: &mut impl Write) ->
         serde_json::to_writer_pretty(&mut *out, &json!({ "items": items }))?;
         writeln!(out)?;
     } else {
-        let lines = loaded
-            .effective
-            .iter()
-            .map(|v| (format!("{} = {}", v.key, toml(&v.value)), &v.origin));
+        let lines = loaded.effective.iter().map(|v| (format!("{} = {}", v.key, toml(&v.value)), &v.origin));
         let lines: Vec<_> = lines.collect();
         // One long list must not push all origins out of sight.
-        let width = lines
-            .iter()
-            .map(|(line, _)| line.chars().count())
-            .filter(|n| *n <= 60)
-            .max()
-            .unwrap_or(0);
+        let width =
+            lines.iter().map(|(line, _)| line.chars().count()).filter(|n| *n <= 60).max().unwrap_or(0);
         for (line, origin) in lines {
             writeln!(out, "{line:width$}   # {origin}")?;
         }
@@ -54,24 +47,9 @@ mod tests {
 
     fn print(set: &[&str], json: bool) -> String {
         let set = set.iter().map(|s| (*s).to_owned()).collect();
-        let loaded = load(
-            Sources {
-                set,
-                ..Sources::default()
-            },
-            &["email"],
-        )
-        .unwrap();
+        let loaded = load(Sources { set, ..Sources::default() }, &["email"]).unwrap();
         let mut out = Vec::new();
-        print_config(
-            &loaded,
-            &ConfigArgs {
-                json,
-                ..ConfigArgs::default()
-            },
-            &mut out,
-        )
-        .unwrap();
+        print_config(&loaded, &ConfigArgs { json, ..ConfigArgs::default() }, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -88,19 +66,9 @@ mod tests {
         let path = folder.path().join("x.toml");
         std::fs::write(&path, &table).unwrap();
         let file = crate::config::FileSource::Named(path);
-        let loaded = load(
-            Sources {
-                file,
-                ..Sources::default()
-            },
-            &["email"],
-        )
-        .unwrap();
-        let values = |text: &str| {
-            text.lines()
-                .map(|l| l.split("   #").next().map(str::to_owned))
-                .collect::<Vec<_>>()
-        };
+        let loaded = load(Sources { file, ..Sources::default() }, &["email"]).unwrap();
+        let values =
+            |text: &str| text.lines().map(|l| l.split("   #").next().map(str::to_owned)).collect::<Vec<_>>();
         let mut again = Vec::new();
         print_config(&loaded, &ConfigArgs::default(), &mut again).unwrap();
         assert_eq!(values(&String::from_utf8(again).unwrap()), values(&table));
@@ -120,10 +88,7 @@ mod tests {
         let set = ["mail.smtp_url=smtp://me:s3cret@h"];
         for json in [false, true] {
             let text = print(&set, json);
-            assert!(
-                !text.contains("s3cret") && text.contains("smtp://[redacted]@h"),
-                "{text}"
-            );
+            assert!(!text.contains("s3cret") && text.contains("smtp://[redacted]@h"), "{text}");
         }
     }
 }

@@ -28,9 +28,7 @@ pub async fn demo() -> Result<(), Ended> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let say = Narrator {
-        color: std::io::stdout().is_terminal(),
-    };
+    let say = Narrator { color: std::io::stdout().is_terminal() };
     say.title("Backroom: a full round, on a server inside this very process");
     let folder = TemporaryFolder::new()?;
     let config = config(&folder.0);
@@ -51,30 +49,17 @@ async fn run() -> anyhow::Result<()> {
     say.title("3. The mails that would have gone out");
     demo.show_mails().await?;
     say.title("4. On SIGTERM it drains and accounts for every job");
-    let later = demo
-        .submit("a job for in an hour", &json!({"kind": "noop", "delay": "1h"}))
-        .await?;
+    let later = demo.submit("a job for in an hour", &json!({"kind": "noop", "delay": "1h"})).await?;
     let report = server.stop(&CancellationToken::new()).await;
     let (lost, took) = (report.lost.len(), report.duration.as_millis());
-    let DrainReport {
-        finished,
-        interrupted,
-        spilled,
-        ..
-    } = report;
+    let DrainReport { finished, interrupted, spilled, .. } = report;
     say.text(&format!(
         "finished {finished}, interrupted {interrupted}, spilled {spilled}, lost {lost} ({took} ms)"
     ));
-    anyhow::ensure!(
-        (spilled, lost) == (1, 0),
-        "the job for later should be in the spill file"
-    );
+    anyhow::ensure!((spilled, lost) == (1, 0), "the job for later should be in the spill file");
     say.title("5. The next start takes up what was spilled");
     let server = Server::start(Backroom::builder(config)).await?;
-    let demo = Demo {
-        base: format!("http://{}", server.address()),
-        ..demo
-    };
+    let demo = Demo { base: format!("http://{}", server.address()), ..demo };
     demo.find_again(&later).await?;
     server.stop(&CancellationToken::new()).await;
 
@@ -149,11 +134,7 @@ impl Demo {
         }
         for attempt in job["attempts"].as_array().into_iter().flatten() {
             let error = attempt["error"]["message"].as_str().unwrap_or("no error");
-            self.say.text(&format!(
-                "attempt {}: {} ({error})",
-                attempt["number"],
-                text(&attempt["outcome"])
-            ));
+            self.say.text(&format!("attempt {}: {} ({error})", attempt["number"], text(&attempt["outcome"])));
         }
         Ok(())
     }
@@ -161,14 +142,8 @@ impl Demo {
     async fn show_mails(&self) -> anyhow::Result<()> {
         let mails = self.get("/api/mail", None).await?;
         for mail in mails["items"].as_array().into_iter().flatten() {
-            let mail = self
-                .get(&format!("/api/mail/{}", text(&mail["id"])), None)
-                .await?;
-            self.say.text(&format!(
-                "To: {}   Subject: {}",
-                text(&mail["to"][0]),
-                text(&mail["subject"])
-            ));
+            let mail = self.get(&format!("/api/mail/{}", text(&mail["id"])), None).await?;
+            self.say.text(&format!("To: {}   Subject: {}", text(&mail["to"][0]), text(&mail["subject"])));
             self.say.quote(text(&mail["text"]));
         }
         Ok(())
@@ -177,33 +152,20 @@ impl Demo {
     async fn find_again(&self, id: &str) -> anyhow::Result<()> {
         let job = self.get(&format!("/api/jobs/{id}"), None).await?;
         self.say.text(&format!("GET /api/jobs/{id}"));
-        self.say.quote(&format!(
-            "{}, due at {}",
-            text(&job["state"]),
-            text(&job["run_at"])
-        ));
+        self.say.quote(&format!("{}, due at {}", text(&job["state"]), text(&job["run_at"])));
         anyhow::ensure!(job["state"] == "scheduled", "job {id} was not taken up");
         Ok(())
     }
 
     async fn submit(&self, what: &str, request: &Value) -> anyhow::Result<String> {
         self.say.text(&format!("POST /api/jobs   {what}"));
-        let response = self
-            .client
-            .post(format!("{}/api/jobs", self.base))
-            .json(request)
-            .send()
-            .await?;
+        let response = self.client.post(format!("{}/api/jobs", self.base)).json(request).send().await?;
         let status = response.status();
-        let location = response
-            .headers()
-            .get("location")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let location =
+            response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let job: Value = response.json().await?;
         anyhow::ensure!(status == 202, "the answer was {status}: {job}");
-        self.say
-            .quote(&format!("{status}   Location: {}", location.unwrap_or_default()));
+        self.say.quote(&format!("{status}   Location: {}", location.unwrap_or_default()));
         Ok(text(&job["id"]).to_owned())
     }
 
@@ -219,20 +181,15 @@ impl Demo {
 /// Tells every change of state as it happens, until so many jobs have come to their end.
 async fn watch(mut events: Watcher, mut jobs: usize, say: Narrator) -> anyhow::Result<()> {
     while jobs > 0 {
-        let event = tokio::time::timeout(PATIENCE, events.recv())
-            .await
-            .context("the jobs take too long")??;
+        let event =
+            tokio::time::timeout(PATIENCE, events.recv()).await.context("the jobs take too long")??;
         let job = &event.job;
         let id = job.id().to_string();
         let what = match event.kind {
             EventKind::State(state) => state.as_str().to_owned(),
             EventKind::Progress => format!("{} %", job.progress.percent),
         };
-        say.text(&format!(
-            "  …{}  {:<6} {what}",
-            &id[id.len() - 6..],
-            job.spec.kind
-        ));
+        say.text(&format!("  …{}  {:<6} {what}", &id[id.len() - 6..], job.spec.kind));
         jobs -= usize::from(job.state.is_terminal());
     }
     Ok(())

@@ -17,18 +17,12 @@ pub struct Ended {
 impl Ended {
     /// The configuration is wrong.
     pub fn config(message: impl Into<String>) -> Self {
-        Self {
-            code: exit::CONFIG,
-            message: message.into(),
-        }
+        Self { code: exit::CONFIG, message: message.into() }
     }
 
     /// It failed while running.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self {
-            code: exit::FAILED,
-            message: message.into(),
-        }
+        Self { code: exit::FAILED, message: message.into() }
     }
 }
 
@@ -36,10 +30,7 @@ impl From<io::Error> for Ended {
     fn from(error: io::Error) -> Self {
         // Whoever reads our output may stop early (`backroom config | head`); that is no failure.
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self {
-                code: exit::OK,
-                message: String::new(),
-            };
+            return Self { code: exit::OK, message: String::new() };
         }
         Self::failed(format!("error: {error}"))
     }
@@ -57,9 +48,6 @@ impl From<StartError> for Ended {
             StartError::Config(_) | StartError::Spill(_) => exit::CONFIG,
             StartError::Listen { .. } | StartError::Other(_) => exit::FAILED,
         };
-        Self {
-            code,
-            message: format!("error: {:#}", anyhow::Error::from(error)),
-        }
+        Self { code, message: format!("error: {:#}", anyhow::Error::from(error)) }
     }
 }

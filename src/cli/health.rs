@@ -44,9 +44,6 @@ mod tests {
 
     #[test]
     fn passwords_are_not_printed() {
-        assert_eq!(
-            without_user("http://u:s3cret@127.0.0.1:8080/readyz"),
-            "http://127.0.0.1:8080/readyz"
-        );
+        assert_eq!(without_user("http://u:s3cret@127.0.0.1:8080/readyz"), "http://127.0.0.1:8080/readyz");
     }
 }

@@ -175,9 +175,7 @@ impl Cli {
                 return if self.before == none {
                     Ok(none)
                 } else {
-                    Err(fault(
-                        "this command reads no configuration: leave --config and --set out",
-                    ))
+                    Err(fault("this command reads no configuration: leave --config and --set out"))
                 };
             }
         };
@@ -241,10 +239,7 @@ mod tests {
         assert!(cli.command.is_none());
         let sources = cli.config_options().unwrap().sources([]);
         assert_eq!(sources.file, FileSource::IfPresent("backroom.toml".into()));
-        assert!(matches!(
-            parse("backroom serve").unwrap().command,
-            Some(Command::Serve(_))
-        ));
+        assert!(matches!(parse("backroom serve").unwrap().command, Some(Command::Serve(_))));
     }
 
     #[test]
@@ -282,10 +277,7 @@ mod tests {
     fn what_reads_no_configuration_refuses_to_be_given_one() {
         for command in ["demo", "health", "completions bash"] {
             for option in ["--config a", "--set x.y=1"] {
-                for line in [
-                    format!("backroom {option} {command}"),
-                    format!("backroom {command} {option}"),
-                ] {
+                for line in [format!("backroom {option} {command}"), format!("backroom {command} {option}")] {
                     let ended = parse(&line).and_then(|cli| cli.config_options());
                     let error = ended.expect_err(&line);
                     assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
@@ -303,24 +295,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let args = health("backroom health --server https://h/base/ --timeout 250ms");
-        assert_eq!(
-            args,
-            HealthArgs {
-                server: "https://h/base".into(),
-                timeout: Duration::from_millis(250)
-            }
-        );
-        assert_eq!(
-            health("backroom health --server http://h").timeout,
-            Duration::from_secs(5)
-        );
-        for bad in [
-            "--server h:80",
-            "--server ftp://h",
-            "--server http://h?x",
-            "--timeout 5",
-            "--timeout 0s",
-        ] {
+        assert_eq!(args, HealthArgs { server: "https://h/base".into(), timeout: Duration::from_millis(250) });
+        assert_eq!(health("backroom health --server http://h").timeout, Duration::from_secs(5));
+        for bad in ["--server h:80", "--server ftp://h", "--server http://h?x", "--timeout 5", "--timeout 0s"]
+        {
             assert_eq!(
                 parse(&format!("backroom health {bad}")).unwrap_err().exit_code(),
                 i32::from(exit::USAGE),
@@ -331,17 +309,8 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_2() {
-        for bad in [
-            "backroom sreve",
-            "backroom --bind x",
-            "backroom completions tcsh",
-            "backroom --config",
-        ] {
-            assert_eq!(
-                parse(bad).unwrap_err().exit_code(),
-                i32::from(exit::USAGE),
-                "{bad}"
-            );
+        for bad in ["backroom sreve", "backroom --bind x", "backroom completions tcsh", "backroom --config"] {
+            assert_eq!(parse(bad).unwrap_err().exit_code(), i32::from(exit::USAGE), "{bad}");
         }
     }
 
@@ -349,10 +318,7 @@ mod tests {
     fn the_help_names_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
         for code in [exit::OK, exit::FAILED, exit::USAGE, exit::LOST, exit::CONFIG] {
-            assert!(
-                help.contains(&format!("\n  {code} ")),
-                "{code} is not in:\n{help}"
-            );
+            assert!(help.contains(&format!("\n  {code} ")), "{code} is not in:\n{help}");
         }
     }
 }

@@ -50,14 +50,8 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     report.log();
     match (report.lost.is_empty(), failed) {
         (true, false) => Ok(()),
-        (true, true) => Err(Ended {
-            code: exit::FAILED,
-            message: String::new(),
-        }),
-        (false, _) => Err(Ended {
-            code: exit::LOST,
-            message: String::new(),
-        }),
+        (true, true) => Err(Ended { code: exit::FAILED, message: String::new() }),
+        (false, _) => Err(Ended { code: exit::LOST, message: String::new() }),
     }
 }
 

@@ -69,10 +69,7 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> (Table, Vec<ConfigFault>, Vec<String>) {
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-        let variables = variables
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let table = layer(variables, &mut faults, &mut warnings);
         (table, faults, warnings)
     }
@@ -85,10 +82,7 @@ mod tests {
         let origin = Origin::Environment("BACKROOM_QUEUES__MAIL__ENQUEUE_WAIT".into());
         assert_eq!(
             mail.entries["enqueue_wait"],
-            Node::Leaf(Leaf {
-                value: Value::Text("2s".into()),
-                origin
-            })
+            Node::Leaf(Leaf { value: Value::Text("2s".into()), origin })
         );
     }
 
@@ -115,10 +109,7 @@ mod tests {
         assert!(table.entries.is_empty());
         assert_eq!(faults, []);
         assert_eq!(warnings.len(), 2);
-        assert!(
-            warnings[1].starts_with("BACKROOM_SERVER_BIND is ignored: "),
-            "{warnings:?}"
-        );
+        assert!(warnings[1].starts_with("BACKROOM_SERVER_BIND is ignored: "), "{warnings:?}");
     }
 
     #[test]
@@ -137,11 +128,7 @@ mod tests {
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let ours = ("BACKROOM_LOG__LEVEL".into(), bytes(b"\xff"));
         let others = [("PATH".into(), bytes(b"\xff")), (bytes(b"\xff"), "x".into())];
-        layer(
-            [ours].into_iter().chain(others).collect(),
-            &mut faults,
-            &mut warnings,
-        );
+        layer([ours].into_iter().chain(others).collect(), &mut faults, &mut warnings);
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["BACKROOM_LOG__LEVEL: is not UTF-8"]);
     }

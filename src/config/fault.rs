@@ -99,35 +99,21 @@ mod tests {
     use super::*;
 
     fn at(place: Place) -> Origin {
-        Origin::File {
-            path: "backroom.toml".into(),
-            place,
-        }
+        Origin::File { path: "backroom.toml".into(), place }
     }
 
     #[test]
     fn faults_read_like_those_of_a_compiler() {
         let fault = |origin, key: &str, reason: &str| {
-            ConfigFault {
-                origin,
-                key: key.into(),
-                reason: reason.into(),
-            }
-            .to_string()
+            ConfigFault { origin, key: key.into(), reason: reason.into() }.to_string()
         };
         assert_eq!(
             fault(at(Place::Line(12)), "queues.mail.concurency", "unknown key"),
             "backroom.toml:12: queues.mail.concurency: unknown key"
         );
-        assert_eq!(
-            fault(at(Place::Column { line: 3, column: 7 }), "", "odd"),
-            "backroom.toml:3:7: odd"
-        );
+        assert_eq!(fault(at(Place::Column { line: 3, column: 7 }), "", "odd"), "backroom.toml:3:7: odd");
         assert_eq!(fault(at(Place::Whole), "", "gone"), "backroom.toml: gone");
-        assert_eq!(
-            fault(Origin::Environment("BACKROOM_A__B".into()), "a.b", "x"),
-            "BACKROOM_A__B: a.b: x"
-        );
+        assert_eq!(fault(Origin::Environment("BACKROOM_A__B".into()), "a.b", "x"), "BACKROOM_A__B: a.b: x");
         assert_eq!(fault(Origin::Set, "a.b", "x"), "--set: a.b: x");
     }
 
@@ -142,16 +128,7 @@ mod tests {
         ];
         origins.sort();
         let shown: Vec<String> = origins.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            shown,
-            [
-                "default",
-                "backroom.toml:9",
-                "backroom.toml:10",
-                "BACKROOM_A__B",
-                "--set"
-            ]
-        );
+        assert_eq!(shown, ["default", "backroom.toml:9", "backroom.toml:10", "BACKROOM_A__B", "--set"]);
     }
 
     #[test]

@@ -39,20 +39,12 @@ impl Config {
         let (retention, limits) = (&self.retention, &self.limits);
         faults.duration("retention.completed", retention.completed, &bounds::KEPT);
         faults.duration("retention.dead_lettered", retention.dead_lettered, &bounds::KEPT);
-        faults.number(
-            "retention.max_finished",
-            retention.max_finished,
-            &bounds::MAX_FINISHED,
-        );
+        faults.number("retention.max_finished", retention.max_finished, &bounds::MAX_FINISHED);
         faults.number("limits.payload", limits.payload as u64, &bounds::PAYLOAD);
         faults.number("limits.result", limits.result as u64, &bounds::RESULT);
         faults.number("limits.batch", limits.batch, &bounds::BATCH);
         faults.duration("shutdown.grace", self.shutdown.grace, &bounds::GRACE);
-        faults.duration(
-            "shutdown.ready_delay",
-            self.shutdown.ready_delay,
-            &bounds::READY_DELAY,
-        );
+        faults.duration("shutdown.ready_delay", self.shutdown.ready_delay, &bounds::READY_DELAY);
         // The mailer would capture, and nobody would notice that nothing leaves.
         if self.mail.transport == MailTransport::Smtp && self.mail.smtp_url.is_none() {
             faults.note("mail.smtp_url", "is required when mail.transport is \"smtp\"");
@@ -74,11 +66,7 @@ impl Config {
         }
         faults.number("server.http_workers", server.http_workers, &bounds::HTTP_WORKERS);
         faults.number("server.body_limit", server.body_limit as u64, &bounds::BODY_LIMIT);
-        faults.duration(
-            "server.header_timeout",
-            server.header_timeout,
-            &bounds::HEADER_TIMEOUT,
-        );
+        faults.duration("server.header_timeout", server.header_timeout, &bounds::HEADER_TIMEOUT);
         faults.duration("server.keep_alive", server.keep_alive, &bounds::KEEP_ALIVE);
     }
 
@@ -110,11 +98,7 @@ impl Config {
         }
         let defaults = &self.defaults;
         faults.duration("defaults.timeout", defaults.timeout, &bounds::TIMEOUT);
-        faults.duration(
-            "defaults.cancel_grace",
-            defaults.cancel_grace,
-            &bounds::CANCEL_GRACE,
-        );
+        faults.duration("defaults.cancel_grace", defaults.cancel_grace, &bounds::CANCEL_GRACE);
         let unknown = unknown_references(&self.queues, &self.retry, &self.kinds, Some(defaults));
         for (key, reason) in unknown {
             faults.note(&key, reason);
@@ -149,9 +133,7 @@ impl Faults {
         let key = |member: &str| format!("{section}.{member}");
         self.number(&key("max_attempts"), policy.max_attempts, &bounds::MAX_ATTEMPTS);
         match &policy.backoff {
-            Backoff::Exponential {
-                initial, factor, max, ..
-            } => {
+            Backoff::Exponential { initial, factor, max, .. } => {
                 self.duration(&key("initial"), *initial, &bounds::DELAY);
                 self.number(&key("factor"), *factor, &bounds::FACTOR);
                 self.duration(&key("max"), *max, &bounds::DELAY);
@@ -196,10 +178,7 @@ mod tests {
         };
         assert_eq!(queue(1_000_000, 1), [""; 0]);
         assert_eq!(queue(usize::MAX, 0).len(), 2);
-        assert_eq!(
-            queue(0, 1),
-            ["queues.mail.capacity: must be from 1 to 1000000 (found 0)"]
-        );
+        assert_eq!(queue(0, 1), ["queues.mail.capacity: must be from 1 to 1000000 (found 0)"]);
         assert_eq!(
             faults(|config| config.queues.retain(|name, _| name.as_str() != "mail")),
             ["kinds.email.queue: unknown queue \"mail\"; there are: default"]
@@ -208,14 +187,8 @@ mod tests {
             faults(|config| config.defaults.retry = "standrd".into()),
             ["defaults.retry: unknown retry profile \"standrd\"; did you mean \"standard\"?"]
         );
-        assert_eq!(
-            faults(|config| config.server.bind = ([0, 0, 0, 0], 80).into()).len(),
-            1
-        );
-        assert_eq!(
-            faults(|config| config.mail.transport = MailTransport::Smtp).len(),
-            1
-        );
+        assert_eq!(faults(|config| config.server.bind = ([0, 0, 0, 0], 80).into()).len(), 1);
+        assert_eq!(faults(|config| config.mail.transport = MailTransport::Smtp).len(), 1);
     }
 
     #[test]
@@ -242,10 +215,7 @@ mod tests {
             (config.limits.payload, config.limits.result, config.limits.batch) = (0, 0, 0);
             (config.shutdown.grace, config.shutdown.ready_delay) = (long, long);
         });
-        let keys: Vec<&str> = found
-            .iter()
-            .map(|fault| fault.split(": ").next().unwrap())
-            .collect();
+        let keys: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
         assert_eq!(
             keys,
             [
@@ -278,10 +248,7 @@ mod tests {
     #[test]
     fn a_retry_profile_can_be_followed() {
         let profile = |max_attempts, backoff| {
-            let policy = RetryPolicy {
-                max_attempts,
-                backoff,
-            };
+            let policy = RetryPolicy { max_attempts, backoff };
             faults(|config| config.retry.extend([("mine".to_owned(), policy)]))
         };
         let growing = |factor| Backoff::Exponential {

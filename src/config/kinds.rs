@@ -51,10 +51,7 @@ impl Kind {
             let kind = Self::read(s);
             // What is shipped for a kind that this program does not have is of no effect and no fault of the user.
             if !known.contains(&name) && !s.is_shipped() {
-                s.fault_here(format!(
-                    "unknown kind; {}",
-                    instead_of(name, known.iter().copied())
-                ));
+                s.fault_here(format!("unknown kind; {}", instead_of(name, known.iter().copied())));
             }
             // Kept in any case, so that what it refers to is checked too.
             if let Ok(name) = KindName::new(name) {
@@ -66,18 +63,12 @@ impl Kind {
 
     fn read(s: &mut Section<'_>) -> Self {
         Self {
-            queue: s
-                .optional("queue", |s, key| s.text(key, None, queue_name))
-                .flatten(),
+            queue: s.optional("queue", |s, key| s.text(key, None, queue_name)).flatten(),
             timeout: s.optional("timeout", |s, key| s.duration(key, TIMEOUT)),
             max_attempts: s.optional("max_attempts", |s, key| s.integer(key, MAX_ATTEMPTS)),
-            retry: s.optional("retry", |s, key| {
-                s.text(key, String::new(), |name| Ok(name.to_owned()))
-            }),
+            retry: s.optional("retry", |s, key| s.text(key, String::new(), |name| Ok(name.to_owned()))),
             cancel_grace: s.optional("cancel_grace", |s, key| s.duration(key, CANCEL_GRACE)),
-            sensitive: s
-                .optional("sensitive", |s, key| s.list(key, 0..=100, member))
-                .unwrap_or_default(),
+            sensitive: s.optional("sensitive", |s, key| s.list(key, 0..=100, member)).unwrap_or_default(),
         }
     }
 }
@@ -90,12 +81,7 @@ impl Defaults {
             let timeout = s.duration("timeout", TIMEOUT);
             let cancel_grace = s.duration("cancel_grace", CANCEL_GRACE);
             let retry = s.text("retry", String::new(), |name| Ok(name.to_owned()));
-            Some(Self {
-                queue: queue?,
-                timeout,
-                cancel_grace,
-                retry,
-            })
+            Some(Self { queue: queue?, timeout, cancel_grace, retry })
         })
     }
 }
@@ -133,17 +119,11 @@ pub(super) fn unknown_references(
     let mut check = |key: &str, queue: Option<&QueueName>, profile: Option<&String>| {
         if let Some(queue) = queue.filter(|queue| !queues.contains_key(*queue)) {
             let instead = instead_of(queue.as_str(), queues.keys().map(QueueName::as_str));
-            unknown.push((
-                format!("{key}.queue"),
-                format!("unknown queue \"{queue}\"; {instead}"),
-            ));
+            unknown.push((format!("{key}.queue"), format!("unknown queue \"{queue}\"; {instead}")));
         }
         if let Some(profile) = profile.filter(|profile| !profiles.contains_key(*profile)) {
             let instead = instead_of(profile, profiles.keys().map(String::as_str));
-            unknown.push((
-                format!("{key}.retry"),
-                format!("unknown retry profile {profile:?}; {instead}"),
-            ));
+            unknown.push((format!("{key}.retry"), format!("unknown retry profile {profile:?}; {instead}")));
         }
     };
     if let Some(defaults) = defaults {
@@ -165,10 +145,8 @@ fn queue_name(text: &str) -> Result<Option<QueueName>, String> {
 pub(super) fn member(text: &str) -> Result<String, String> {
     let may = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     if text.starts_with(['/', '$']) {
-        Err(
-            "must be the name of a member, not a pointer: \"iban\" hides every member of this name"
-                .to_owned(),
-        )
+        Err("must be the name of a member, not a pointer: \"iban\" hides every member of this name"
+            .to_owned())
     } else if text.is_empty() || text.chars().count() > 64 || !text.chars().all(may) {
         Err("must be the name of a member: 1 to 64 letters, digits, '_', '-' or '.'".to_owned())
     } else {
@@ -216,18 +194,9 @@ mod tests {
         assert_eq!(noop.queue.as_str(), "default");
         assert_eq!(noop.sensitive, ["iban", "phone"]);
         let patient = config.retry["patient"].clone();
-        assert_eq!(
-            noop.retry,
-            RetryPolicy {
-                max_attempts: 3,
-                ..patient.clone()
-            }
-        );
+        assert_eq!(noop.retry, RetryPolicy { max_attempts: 3, ..patient.clone() });
         let email = config.kind_settings("email");
-        assert_eq!(
-            (email.timeout, email.cancel_grace),
-            (Duration::from_mins(6), Duration::from_secs(1))
-        );
+        assert_eq!((email.timeout, email.cancel_grace), (Duration::from_mins(6), Duration::from_secs(1)));
         let other = config.kind_settings("other");
         assert_eq!((other.queue.as_str(), other.retry), ("mail", patient));
     }
@@ -243,11 +212,7 @@ mod tests {
             ["--set: kinds.\"invoice.render\".queue: unknown queue \"mial\"; did you mean \"mail\"?"]
         );
         assert_eq!(
-            faults(&[
-                "kinds.email.retry=patent",
-                "defaults.queue=x",
-                "defaults.retry=Standard"
-            ]),
+            faults(&["kinds.email.retry=patent", "defaults.queue=x", "defaults.retry=Standard"]),
             [
                 "--set: defaults.queue: unknown queue \"x\"; there are: default, mail",
                 "--set: defaults.retry: unknown retry profile \"Standard\"; did you mean \"standard\"?",
@@ -256,13 +221,7 @@ mod tests {
         );
         // One fault does not hide another.
         assert_eq!(
-            faults(&[
-                "kinds.emial.queue=x",
-                "mail.from=x",
-                "defaults.queue=X",
-                "kinds.noop.retry=x"
-            ])
-            .len(),
+            faults(&["kinds.emial.queue=x", "mail.from=x", "defaults.queue=X", "kinds.noop.retry=x"]).len(),
             5
         );
         assert_eq!(faults(&["kinds.Email.queue=mail"]).len(), 1);
@@ -285,41 +244,26 @@ mod tests {
         let want = "--set: kinds.noop.sensitive: must be a list of texts, as in [\"a\", \"b\"] (found \"[iban,phone]\")";
         assert_eq!(found, [want]);
         let found = faults(&["kinds.noop.sensitive=/card/number"]);
-        assert!(
-            found[0].contains("item 1: must be the name of a member, not a pointer"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("item 1: must be the name of a member, not a pointer"), "{found:?}");
     }
 
     #[test]
     fn what_is_shipped_for_a_kind_that_is_not_there_is_no_fault() {
         let load = |set: &[&str]| {
             let set = set.iter().map(|s| (*s).to_owned()).collect();
-            crate::config::load(
-                crate::config::Sources {
-                    set,
-                    ..Default::default()
-                },
-                &["noop"],
-            )
+            crate::config::load(crate::config::Sources { set, ..Default::default() }, &["noop"])
         };
         assert!(load(&[]).unwrap().config.kinds.contains_key("email"));
         let faults = load(&["kinds.email.timeout=5s"]).unwrap_err();
         assert_eq!(faults.len(), 1);
-        assert_eq!(
-            faults[0].to_string(),
-            "--set: kinds.email: unknown kind; there are: noop"
-        );
+        assert_eq!(faults[0].to_string(), "--set: kinds.email: unknown kind; there are: noop");
     }
 
     #[test]
     fn a_profile_that_was_taken_away_means_one_attempt() {
         let mut config = config(&[]);
         config.retry.clear();
-        let one = RetryPolicy {
-            max_attempts: 1,
-            backoff: Backoff::Delays(Vec::new()),
-        };
+        let one = RetryPolicy { max_attempts: 1, backoff: Backoff::Delays(Vec::new()) };
         assert_eq!(config.kind_settings("email").retry, one);
     }
 }

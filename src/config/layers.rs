@@ -69,15 +69,8 @@ pub(super) fn merge(sources: Sources) -> Merged {
         tree.merge(layer, &mut Vec::new(), &mut faults);
     }
     fill(&mut tree, &shipped, "queues", "default", |_| true);
-    fill(&mut tree, &shipped, "retry", "standard", |profile| {
-        !profile.entries.contains_key("delays")
-    });
-    Merged {
-        tree,
-        faults,
-        warnings,
-        incomplete,
-    }
+    fill(&mut tree, &shipped, "retry", "standard", |profile| !profile.entries.contains_key("delays"));
+    Merged { tree, faults, warnings, incomplete }
 }
 
 /// Gives the members of `section` what they leave out, from the shipped member `base`.
@@ -111,10 +104,7 @@ fn file(source: FileSource, faults: &mut Vec<ConfigFault>) -> Option<Table> {
         FileSource::Named(path) => (path, true),
         FileSource::IfPresent(path) => (path, false),
     };
-    let whole = Origin::File {
-        path: path.clone(),
-        place: Place::Whole,
-    };
+    let whole = Origin::File { path: path.clone(), place: Place::Whole };
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let line = |span: Range<usize>| in_file(&path, Place::Line(position(&text, span.start).0));
@@ -150,9 +140,7 @@ fn document(
     for error in errors {
         let (line, column) = error.span().map_or((1, 1), |span| position(text, span.start));
         // The message alone: the rest of the error quotes the line, which may hold a secret.
-        by_line
-            .entry(line)
-            .or_insert_with(|| (column, error.message().replace('\n', ", ")));
+        by_line.entry(line).or_insert_with(|| (column, error.message().replace('\n', ", ")));
     }
     faults.extend(by_line.into_iter().map(|(line, (column, reason))| ConfigFault {
         origin: match whole {
@@ -166,19 +154,14 @@ fn document(
 }
 
 fn in_file(path: &Path, place: Place) -> Origin {
-    Origin::File {
-        path: path.to_owned(),
-        place,
-    }
+    Origin::File { path: path.to_owned(), place }
 }
 
 /// The line and the column of a byte, counted from 1.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..byte.min(text.len())];
     let lines: Vec<&[u8]> = before.split(|b| *b == b'\n').collect();
-    let last = lines
-        .last()
-        .map_or(0, |line| String::from_utf8_lossy(line).chars().count());
+    let last = lines.last().map_or(0, |line| String::from_utf8_lossy(line).chars().count());
     (lines.len(), last + 1)
 }
 
@@ -191,9 +174,7 @@ mod tests {
 
     fn leaf<'a>(tree: &'a Table, path: &[&str]) -> &'a Leaf {
         let (last, sections) = path.split_last().unwrap();
-        let table = sections
-            .iter()
-            .fold(tree, |table, name| table.table(name).unwrap());
+        let table = sections.iter().fold(tree, |table, name| table.table(name).unwrap());
         match &table.entries[*last] {
             Node::Leaf(leaf) => leaf,
             Node::Table(_) => panic!("{path:?} is a section"),
@@ -233,32 +214,11 @@ mod tests {
         });
         assert_eq!(merged.faults, []);
         let limits = |key: &str| leaf(&merged.tree, &["limits", key]).clone();
-        assert_eq!(
-            limits("batch"),
-            Leaf {
-                value: Value::Text("5".into()),
-                origin: Origin::Set
-            }
-        );
+        assert_eq!(limits("batch"), Leaf { value: Value::Text("5".into()), origin: Origin::Set });
         let origin = Origin::Environment("BACKROOM_LIMITS__PAYLOAD".into());
-        assert_eq!(
-            limits("payload"),
-            Leaf {
-                value: Value::Text("3KiB".into()),
-                origin
-            }
-        );
-        let origin = Origin::File {
-            path,
-            place: Place::Line(4),
-        };
-        assert_eq!(
-            limits("result"),
-            Leaf {
-                value: Value::String("2KiB".into()),
-                origin
-            }
-        );
+        assert_eq!(limits("payload"), Leaf { value: Value::Text("3KiB".into()), origin });
+        let origin = Origin::File { path, place: Place::Line(4) };
+        assert_eq!(limits("result"), Leaf { value: Value::String("2KiB".into()), origin });
         assert_eq!(leaf(&merged.tree, &["log", "level"]).origin, Origin::Default);
     }
 
@@ -267,15 +227,9 @@ mod tests {
         let file = temporary(
             "# ä\nmail.app_name = 'x'\n\n[queues]\nbulk = { capacity = 1 }\n\n[kinds.noop]\nsensitive = [\n 'a',\n]\n",
         );
-        let merged = merge(Sources {
-            file: FileSource::Named(file.path().to_owned()),
-            ..Sources::default()
-        });
+        let merged = merge(Sources { file: FileSource::Named(file.path().to_owned()), ..Sources::default() });
         let line = |path: &[&str]| match &leaf(&merged.tree, path).origin {
-            Origin::File {
-                place: Place::Line(line),
-                ..
-            } => *line,
+            Origin::File { place: Place::Line(line), .. } => *line,
             other => panic!("{other:?}"),
         };
         assert_eq!(line(&["mail", "app_name"]), 2);
@@ -287,10 +241,7 @@ mod tests {
     fn every_syntax_error_has_its_place_and_hides_the_line() {
         let file = temporary("[server]\nbind = s3cret\n\n[mail\napp_name = 'x'\n");
         let path = file.path().display().to_string();
-        let merged = merge(Sources {
-            file: FileSource::Named(file.path().to_owned()),
-            ..Sources::default()
-        });
+        let merged = merge(Sources { file: FileSource::Named(file.path().to_owned()), ..Sources::default() });
         let faults = shown(&merged.faults);
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].starts_with(&format!("{path}:2:8: ")), "{faults:?}");
@@ -302,31 +253,14 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there_and_the_usual_one_may() {
         let gone = PathBuf::from("/nonexistent/backroom.toml");
-        let merged = merge(Sources {
-            file: FileSource::IfPresent(gone.clone()),
-            ..Sources::default()
-        });
+        let merged = merge(Sources { file: FileSource::IfPresent(gone.clone()), ..Sources::default() });
         assert_eq!(merged.faults, []);
-        let merged = merge(Sources {
-            file: FileSource::Named(gone),
-            ..Sources::default()
-        });
+        let merged = merge(Sources { file: FileSource::Named(gone), ..Sources::default() });
         let faults = shown(&merged.faults);
         assert_eq!(faults.len(), 1);
-        assert!(
-            faults[0].starts_with("/nonexistent/backroom.toml: cannot be read: "),
-            "{faults:?}"
-        );
+        assert!(faults[0].starts_with("/nonexistent/backroom.toml: cannot be read: "), "{faults:?}");
         let folder = FileSource::IfPresent(std::env::temp_dir());
-        assert_eq!(
-            merge(Sources {
-                file: folder,
-                ..Sources::default()
-            })
-            .faults
-            .len(),
-            1
-        );
+        assert_eq!(merge(Sources { file: folder, ..Sources::default() }).faults.len(), 1);
     }
 
     #[test]
@@ -341,20 +275,11 @@ mod tests {
 
     #[test]
     fn a_new_queue_starts_from_what_is_shipped() {
-        let set = vec![
-            "queues.bulk.concurrency=6".into(),
-            "queues.default.capacity=7".into(),
-        ];
-        let merged = merge(Sources {
-            set,
-            ..Sources::default()
-        });
+        let set = vec!["queues.bulk.concurrency=6".into(), "queues.default.capacity=7".into()];
+        let merged = merge(Sources { set, ..Sources::default() });
         let capacity = |queue: &str| leaf(&merged.tree, &["queues", queue, "capacity"]).clone();
         assert_eq!(capacity("default").value, Value::Text("7".into()));
-        let shipped = Leaf {
-            value: Value::Integer(1000),
-            origin: Origin::Default,
-        };
+        let shipped = Leaf { value: Value::Integer(1000), origin: Origin::Default };
         assert_eq!(capacity("bulk"), shipped);
         assert_eq!(capacity("mail"), shipped);
         let retry = merged.tree.table("retry").unwrap();

@@ -59,20 +59,9 @@ mod tests {
         let (hour, week) = (Duration::from_hours(1), Duration::from_hours(7 * 24));
         assert_eq!(
             config.retention,
-            Retention {
-                completed: hour,
-                dead_lettered: week,
-                max_finished: 100_000
-            }
+            Retention { completed: hour, dead_lettered: week, max_finished: 100_000 }
         );
-        assert_eq!(
-            config.limits,
-            Limits {
-                payload: 256 << 10,
-                result: 4 << 20,
-                batch: 1000
-            }
-        );
+        assert_eq!(config.limits, Limits { payload: 256 << 10, result: 4 << 20, batch: 1000 });
     }
 
     #[test]

@@ -118,11 +118,7 @@ pub fn examine(sources: Sources, known_kinds: &[&str]) -> Result<Loaded, Box<Ref
     match config {
         Some(config) if found.faults.is_empty() => {
             warnings.extend(config.warnings());
-            Ok(Loaded {
-                config,
-                effective: found.effective,
-                warnings,
-            })
+            Ok(Loaded { config, effective: found.effective, warnings })
         }
         _ => {
             found.faults.sort();
@@ -210,26 +206,14 @@ mod tests {
         assert_eq!(listed("limits.payload"), ("256KiB".into(), "default".into()));
         assert_eq!(listed("queues.mail.capacity"), (1000.into(), "default".into()));
         assert_eq!(listed("retry.interactive.factor"), (4.0.into(), "default".into()));
-        assert!(
-            loaded.effective.is_sorted_by(|a, b| a.key < b.key),
-            "sorted, each key once"
-        );
+        assert!(loaded.effective.is_sorted_by(|a, b| a.key < b.key), "sorted, each key once");
     }
 
     #[test]
     fn the_environment_gives_values_of_every_form() {
         let environment = |variables: &[(&str, &str)]| {
-            let environment = variables
-                .iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect();
-            load(
-                Sources {
-                    environment,
-                    ..Sources::default()
-                },
-                &KINDS,
-            )
+            let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            load(Sources { environment, ..Sources::default() }, &KINDS)
         };
         let loaded = environment(&[
             ("BACKROOM_SERVER__BIND", "[::1]:0"),
@@ -248,11 +232,7 @@ mod tests {
         assert_eq!(config.kinds["noop"].sensitive, ["iban"]);
         assert_eq!(config.queues["bulk"].enqueue_wait.as_secs(), 2);
         assert_eq!(loaded.warnings.len(), 1);
-        let factor = loaded
-            .effective
-            .iter()
-            .find(|v| v.key == "retry.standard.factor")
-            .unwrap();
+        let factor = loaded.effective.iter().find(|v| v.key == "retry.standard.factor").unwrap();
         assert_eq!(factor.value, 1.5);
         assert_eq!(factor.origin.to_string(), "BACKROOM_RETRY__STANDARD__FACTOR");
 
@@ -271,10 +251,7 @@ mod tests {
     #[test]
     fn faults_are_sorted_by_origin_then_key() {
         assert_eq!(faults(&["log.level=x", "auth.mode=y", "limits.batch=z"]).len(), 3);
-        let found = with_file(
-            "[log]\nlevel = 'x'\n[auth]\nmode = 'y'\n",
-            &["limits.batch=z", "auth.x=1"],
-        );
+        let found = with_file("[log]\nlevel = 'x'\n[auth]\nmode = 'y'\n", &["limits.batch=z", "auth.x=1"]);
         let keys: Vec<String> = found.unwrap_err().into_iter().map(|fault| fault.key).collect();
         assert_eq!(keys, ["log.level", "auth.mode", "auth.x", "limits.batch"]);
     }
@@ -282,15 +259,8 @@ mod tests {
     #[test]
     fn other_layers_are_checked_beside_a_file_that_does_not_parse() {
         // What depends on the file is not: it might say auth.mode = "none", have the queue and the URL.
-        let depends = [
-            "server.bind=0.0.0.0:80",
-            "defaults.queue=bulk",
-            "mail.transport=smtp",
-        ];
-        for set in [
-            ["limits.batch=z"].as_slice(),
-            &[["limits.batch=z"].as_slice(), &depends].concat(),
-        ] {
+        let depends = ["server.bind=0.0.0.0:80", "defaults.queue=bulk", "mail.transport=smtp"];
+        for set in [["limits.batch=z"].as_slice(), &[["limits.batch=z"].as_slice(), &depends].concat()] {
             let found = with_file("[log\n", set).unwrap_err();
             assert_eq!(found.len(), 2, "{found:?}");
             assert_eq!(found[1].key, "limits.batch");
@@ -302,14 +272,7 @@ mod tests {
     fn a_sound_mail_section_is_kept_beside_the_faults_of_others() {
         let refused = |set: &[&str]| {
             let set = set.iter().map(|text| (*text).to_owned()).collect();
-            examine(
-                Sources {
-                    set,
-                    ..Sources::default()
-                },
-                &KINDS,
-            )
-            .unwrap_err()
+            examine(Sources { set, ..Sources::default() }, &KINDS).unwrap_err()
         };
         let found = refused(&["limits.batch=0", "mail.app_name=Shop"]);
         assert_eq!(found.faults.len(), 1);
@@ -343,21 +306,10 @@ mod tests {
         let mut explained = false;
         for (number, line) in layers::DEFAULTS.lines().enumerate() {
             let is_option = line.contains(" = ") && !line.starts_with('#');
-            assert!(
-                !is_option || explained,
-                "line {} of default.toml has no comment above it",
-                number + 1
-            );
+            assert!(!is_option || explained, "line {} of default.toml has no comment above it", number + 1);
             explained = line.starts_with('#');
         }
-        for member in [
-            "queue",
-            "timeout",
-            "max_attempts",
-            "retry",
-            "cancel_grace",
-            "sensitive",
-        ] {
+        for member in ["queue", "timeout", "max_attempts", "retry", "cancel_grace", "sensitive"] {
             assert!(
                 layers::DEFAULTS.contains(&format!("#   {member} ")),
                 "kinds.*.{member} is not explained"
@@ -375,12 +327,7 @@ mod tests {
         let loaded = with_file(include_str!("../../config/production.toml"), &[&set, &spill]).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
         assert!(loaded.config.mail.smtp_password.is_some());
-        let Config {
-            queues,
-            limits,
-            retention,
-            ..
-        } = loaded.config;
+        let Config { queues, limits, retention, .. } = loaded.config;
         let held: usize = queues.values().map(|q| q.capacity + q.concurrency).sum();
         let finished = retention.max_finished * (limits.payload + limits.result + 1024);
         let worst = held * (limits.payload + 1024) + finished;

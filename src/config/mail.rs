@@ -50,11 +50,8 @@ pub enum MailTransport {
     File,
 }
 
-const TRANSPORTS: [(&str, MailTransport); 3] = [
-    ("capture", MailTransport::Capture),
-    ("smtp", MailTransport::Smtp),
-    ("file", MailTransport::File),
-];
+const TRANSPORTS: [(&str, MailTransport); 3] =
+    [("capture", MailTransport::Capture), ("smtp", MailTransport::Smtp), ("file", MailTransport::File)];
 
 impl Mail {
     /// `None` only together with a fault.
@@ -62,12 +59,10 @@ impl Mail {
         reader.section("mail", |s| {
             let transport = s.choice("transport", &TRANSPORTS);
             let from = s.text("from", None, mailbox);
-            let smtp_url = s.secret("smtp_url", "smtp_url_file", |text| {
-                SmtpUrl::parse(text).map(|url| url.shown)
-            });
-            let smtp_password = s.secret("smtp_password", "smtp_password_file", |_| {
-                Ok("[redacted]".to_owned())
-            });
+            let smtp_url =
+                s.secret("smtp_url", "smtp_url_file", |text| SmtpUrl::parse(text).map(|url| url.shown));
+            let smtp_password =
+                s.secret("smtp_password", "smtp_password_file", |_| Ok("[redacted]".to_owned()));
             check_smtp(s, transport, &smtp_url, &smtp_password);
             // By its origin: who writes the shipped sender out means it.
             if transport == MailTransport::Smtp && s.comes_as_shipped("from") && !s.is_incomplete() {
@@ -81,10 +76,8 @@ impl Mail {
                 smtp_url: smtp_url.value(),
                 smtp_password: smtp_password.value(),
                 smtp_ca_file: existing(s, "smtp_ca_file", is_pem),
-                smtp_timeout: s.duration(
-                    "smtp_timeout",
-                    Duration::from_millis(100)..=Duration::from_mins(10),
-                ),
+                smtp_timeout: s
+                    .duration("smtp_timeout", Duration::from_millis(100)..=Duration::from_mins(10)),
                 smtp_pool: s.integer("smtp_pool", 1..=100),
                 templates: existing(s, "templates", is_folder),
                 folder: s.text("folder", PathBuf::new(), folder),
@@ -105,28 +98,21 @@ fn check_smtp(s: &mut Section<'_>, transport: MailTransport, url: &Secret, passw
     let (url, url_key) = match url {
         Secret::Given { value, key } => (SmtpUrl::parse(value.expose_secret()), *key),
         Secret::None if smtp => {
-            s.fault_of(
-                "smtp_url",
-                "transport",
-                "is required when mail.transport is \"smtp\"",
-            );
+            s.fault_of("smtp_url", "transport", "is required when mail.transport is \"smtp\"");
             return;
         }
         Secret::None | Secret::Faulty => return,
     };
     match (url.map(|url| url.login), password) {
-        (Ok(Login::UserAndPassword), Secret::Given { key, .. }) => s.fault(
-            key,
-            "is given, and so is a password in mail.smtp_url; write one of the two",
-        ),
-        (Ok(Login::None), Secret::Given { key, .. }) => s.fault(
-            key,
-            "is given, but mail.smtp_url names no user: write smtp://user@host",
-        ),
-        (Ok(Login::User), Secret::None) if smtp => s.fault(
-            url_key,
-            "names a user, but there is no password: see mail.smtp_password_file",
-        ),
+        (Ok(Login::UserAndPassword), Secret::Given { key, .. }) => {
+            s.fault(key, "is given, and so is a password in mail.smtp_url; write one of the two");
+        }
+        (Ok(Login::None), Secret::Given { key, .. }) => {
+            s.fault(key, "is given, but mail.smtp_url names no user: write smtp://user@host");
+        }
+        (Ok(Login::User), Secret::None) if smtp => {
+            s.fault(url_key, "names a user, but there is no password: see mail.smtp_password_file");
+        }
         _ => {}
     }
 }
@@ -158,11 +144,7 @@ fn folder(text: &str) -> Result<PathBuf, String> {
 }
 
 fn is_folder(path: &Path) -> Result<(), String> {
-    if path.is_dir() {
-        Ok(())
-    } else {
-        Err("is not a folder that can be read".to_owned())
-    }
+    if path.is_dir() { Ok(()) } else { Err("is not a folder that can be read".to_owned()) }
 }
 
 /// Only whether there is a certificate at all; the mailer reads it.
@@ -267,20 +249,9 @@ mod tests {
 
     #[test]
     fn credentials_are_never_shown() {
-        let set = [
-            "mail.smtp_url=smtp://me@h:587/?tls=required",
-            "mail.smtp_password=s3cret",
-        ];
+        let set = ["mail.smtp_url=smtp://me@h:587/?tls=required", "mail.smtp_password=s3cret"];
         let loaded = loaded(&set);
-        let value = |key: &str| {
-            loaded
-                .effective
-                .iter()
-                .find(|v| v.key == key)
-                .unwrap()
-                .value
-                .clone()
-        };
+        let value = |key: &str| loaded.effective.iter().find(|v| v.key == key).unwrap().value.clone();
         assert_eq!(value("mail.smtp_url"), "smtp://[redacted]@h:587?tls=required");
         assert_eq!(value("mail.smtp_password"), "[redacted]");
         assert_eq!(value("mail.smtp_password_file"), "");
@@ -299,23 +270,14 @@ mod tests {
             "{found:?}"
         );
         let found = faults(&[&url("smtp://h"), password]);
-        assert!(
-            found.len() == 1 && found[0].contains("names no user"),
-            "{found:?}"
-        );
+        assert!(found.len() == 1 && found[0].contains("names no user"), "{found:?}");
         let found = faults(&[SMTP, FROM, &url("smtp://u@h")]);
         let want =
             "--set: mail.smtp_url: names a user, but there is no password: see mail.smtp_password_file";
         assert_eq!(found, [want]);
-        assert_eq!(
-            config(&[&url("smtp://u@h")]).mail.transport,
-            MailTransport::Capture
-        );
+        assert_eq!(config(&[&url("smtp://u@h")]).mail.transport, MailTransport::Capture);
         let file = written("s3cret");
-        let found = faults(&[
-            password,
-            &format!("mail.smtp_password_file={}", file.path().display()),
-        ]);
+        let found = faults(&[password, &format!("mail.smtp_password_file={}", file.path().display())]);
         assert_eq!(
             found,
             ["--set: mail.smtp_password_file: is given, and so is mail.smtp_password; write one of the two"]
@@ -324,10 +286,7 @@ mod tests {
 
     #[test]
     fn addresses_names_and_paths_are_checked() {
-        assert_eq!(
-            config(&["mail.from=a@b.example"]).mail.from.to_string(),
-            "a@b.example"
-        );
+        assert_eq!(config(&["mail.from=a@b.example"]).mail.from.to_string(), "a@b.example");
         for bad in [
             "from=",
             "from=nobody",
@@ -350,10 +309,7 @@ mod tests {
         assert_eq!(faults(&[&format!("mail.smtp_ca_file={path}")]).len(), 1);
         let no_pem = written("s3cret");
         let found = faults(&[&format!("mail.smtp_ca_file={}", no_pem.path().display())]);
-        assert!(
-            found.len() == 1 && found[0].contains("no certificate"),
-            "{found:?}"
-        );
+        assert!(found.len() == 1 && found[0].contains("no certificate"), "{found:?}");
         config(&[&format!("mail.app_name={}", "ä".repeat(100))]);
         assert_eq!(faults(&[&format!("mail.app_name={}", "ä".repeat(101))]).len(), 1);
         assert_eq!(faults(&[&format!("mail.templates={path}/gone")]).len(), 1);

@@ -47,30 +47,16 @@ mod tests {
     #[test]
     fn the_shipped_queues_are_two() {
         let queues = config(&[]).queues;
-        let base = Queue {
-            capacity: 1000,
-            concurrency: 16,
-            enqueue_wait: Duration::from_secs(1),
-        };
+        let base = Queue { capacity: 1000, concurrency: 16, enqueue_wait: Duration::from_secs(1) };
         assert_eq!(queues.len(), 2);
         assert_eq!(queues["default"], base);
-        assert_eq!(
-            queues["mail"],
-            Queue {
-                concurrency: 4,
-                ..base
-            }
-        );
+        assert_eq!(queues["mail"], Queue { concurrency: 4, ..base });
     }
 
     #[test]
     fn users_add_queues_that_start_from_the_shipped_values() {
         let queues = config(&["queues.bulk.capacity=7", "queues.default.concurrency=1"]).queues;
-        let bulk = Queue {
-            capacity: 7,
-            concurrency: 16,
-            enqueue_wait: Duration::from_secs(1),
-        };
+        let bulk = Queue { capacity: 7, concurrency: 16, enqueue_wait: Duration::from_secs(1) };
         assert_eq!(queues["bulk"], bulk);
         assert_eq!(queues["default"].concurrency, 1);
     }
@@ -78,21 +64,12 @@ mod tests {
     #[test]
     fn names_have_a_rule_and_members_too() {
         let found = faults(&["queues.Bulk.capacity=1"]);
-        assert!(
-            found[0].starts_with("--set: queues.Bulk: a queue is 1 to 64 characters"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("--set: queues.Bulk: a queue is 1 to 64 characters"), "{found:?}");
         assert_eq!(
             faults(&["queues.mail.concurency=1"]),
             ["--set: queues.mail.concurency: unknown key; did you mean \"concurrency\"?"]
         );
-        assert_eq!(
-            faults(&["queues.x=1"]),
-            ["--set: queues.x: is a section, not a value: write [queues.x]"]
-        );
-        assert_eq!(
-            faults(&["queues=1"]),
-            ["--set: queues: is a section, not a value"]
-        );
+        assert_eq!(faults(&["queues.x=1"]), ["--set: queues.x: is a section, not a value: write [queues.x]"]);
+        assert_eq!(faults(&["queues=1"]), ["--set: queues: is a section, not a value"]);
     }
 }

@@ -34,16 +34,8 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tree: &'a Table, faults: Vec<ConfigFault>, incomplete: bool) -> Self {
-        let found = Findings {
-            faults,
-            effective: Vec::new(),
-            incomplete,
-        };
-        Self {
-            tree,
-            asked: Vec::new(),
-            found,
-        }
+        let found = Findings { faults, effective: Vec::new(), incomplete };
+        Self { tree, asked: Vec::new(), found }
     }
 
     /// Reads a section with fixed keys.
@@ -83,20 +75,13 @@ impl<'a> Reader<'a> {
 impl Findings {
     /// Where the value of a key came from.
     pub(super) fn origin(&self, key: &str) -> Origin {
-        self.effective
-            .iter()
-            .find(|v| v.key == key)
-            .map_or(Origin::Default, |v| v.origin.clone())
+        self.effective.iter().find(|v| v.key == key).map_or(Origin::Default, |v| v.origin.clone())
     }
 
     /// Notes a fault of a key that could be read, but does not fit the others.
     pub(super) fn fault(&mut self, key: &str, reason: impl Into<String>) {
         let origin = self.origin(key);
-        self.faults.push(ConfigFault {
-            origin,
-            key: key.to_owned(),
-            reason: reason.into(),
-        });
+        self.faults.push(ConfigFault { origin, key: key.to_owned(), reason: reason.into() });
     }
 }
 
@@ -107,12 +92,7 @@ impl<'a> Section<'a> {
         found: &'a mut Findings,
         body: impl FnOnce(&mut Section<'a>) -> T,
     ) -> T {
-        let mut section = Section {
-            path,
-            table,
-            asked: Vec::new(),
-            found,
-        };
+        let mut section = Section { path, table, asked: Vec::new(), found };
         let value = body(&mut section);
         unknown(table, &section.path, &section.asked, &mut section.found.faults);
         value
@@ -146,11 +126,7 @@ impl<'a> Section<'a> {
     /// Notes a fault of the section as a whole.
     pub(super) fn fault_here(&mut self, reason: impl Into<String>) {
         let origin = self.table.origin.clone();
-        self.found.faults.push(ConfigFault {
-            origin,
-            key: dotted(&self.path),
-            reason: reason.into(),
-        });
+        self.found.faults.push(ConfigFault { origin, key: dotted(&self.path), reason: reason.into() });
     }
 
     /// Notes a fault of one of its keys.
@@ -161,11 +137,7 @@ impl<'a> Section<'a> {
     /// Notes a fault of the key `key` that the value of `because` brought about.
     pub(super) fn fault_of(&mut self, key: &str, because: &str, reason: impl Into<String>) {
         let origin = self.origin(because);
-        self.found.faults.push(ConfigFault {
-            origin,
-            key: self.key(key),
-            reason: reason.into(),
-        });
+        self.found.faults.push(ConfigFault { origin, key: self.key(key), reason: reason.into() });
     }
 
     /// A key that need not be there.
@@ -191,11 +163,7 @@ impl<'a> Section<'a> {
     /// Lists a value that was read with [`Self::hidden`].
     pub(super) fn show(&mut self, key: &str, value: impl Into<serde_json::Value>) {
         let origin = self.origin(key);
-        self.found.effective.push(EffectiveValue {
-            key: self.key(key),
-            value: value.into(),
-            origin,
-        });
+        self.found.effective.push(EffectiveValue { key: self.key(key), value: value.into(), origin });
     }
 
     /// The one way by which a value is read: find it, take it as `R`, check it, list it.
@@ -269,11 +237,7 @@ fn unknown(table: &Table, path: &[String], asked: &[&'static str], faults: &mut 
         let mut full = path.to_vec();
         full.push(name.clone());
         let reason = format!("unknown {what}; {}", instead_of(name, asked.iter().copied()));
-        faults.push(ConfigFault {
-            origin,
-            key: dotted(&full),
-            reason,
-        });
+        faults.push(ConfigFault { origin, key: dotted(&full), reason });
     }
 }
 
@@ -289,10 +253,7 @@ mod tests {
         let shown: Vec<String> = faults
             .iter()
             .map(|fault| {
-                fault
-                    .to_string()
-                    .rsplit_once(".toml:")
-                    .map_or_else(String::new, |(_, rest)| rest.to_owned())
+                fault.to_string().rsplit_once(".toml:").map_or_else(String::new, |(_, rest)| rest.to_owned())
             })
             .collect();
         insta::assert_snapshot!(shown.join("\n"));

@@ -45,11 +45,7 @@ pub(super) fn choose_form(tree: &mut Table, layer: &mut Table, faults: &mut Vec<
 pub(super) fn read_all(reader: &mut Reader<'_>) -> BTreeMap<String, RetryPolicy> {
     let mut profiles = BTreeMap::new();
     reader.each("retry", |name, s| {
-        let profile = if s.has("delays") {
-            delays(s)
-        } else {
-            exponential(s)
-        };
+        let profile = if s.has("delays") { delays(s) } else { exponential(s) };
         if name.is_empty() {
             s.fault_here("a profile needs a name");
         }
@@ -60,10 +56,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>) -> BTreeMap<String, RetryPolicy>
 
 /// What is left when there is no profile.
 pub(super) const fn single_attempt() -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: 1,
-        backoff: Backoff::Delays(Vec::new()),
-    }
+    RetryPolicy { max_attempts: 1, backoff: Backoff::Delays(Vec::new()) }
 }
 
 fn exponential(s: &mut Section<'_>) -> RetryPolicy {
@@ -95,33 +88,19 @@ mod tests {
 
     fn growing(max_attempts: u32, initial: u64, factor: f64, max: u64) -> RetryPolicy {
         let (initial, max) = (Duration::from_secs(initial), Duration::from_secs(max));
-        let backoff = Backoff::Exponential {
-            initial,
-            factor,
-            max,
-            jitter: Jitter::Full,
-        };
-        RetryPolicy {
-            max_attempts,
-            backoff,
-        }
+        let backoff = Backoff::Exponential { initial, factor, max, jitter: Jitter::Full };
+        RetryPolicy { max_attempts, backoff }
     }
 
     fn listed(max_attempts: u32, seconds: &[u64]) -> RetryPolicy {
         let delays = seconds.iter().map(|s| Duration::from_secs(*s)).collect();
-        RetryPolicy {
-            max_attempts,
-            backoff: Backoff::Delays(delays),
-        }
+        RetryPolicy { max_attempts, backoff: Backoff::Delays(delays) }
     }
 
     #[test]
     fn the_shipped_profiles_are_those_of_the_contract() {
         let retry = config(&[]).retry;
-        assert_eq!(
-            retry.keys().collect::<Vec<_>>(),
-            ["interactive", "patient", "standard"]
-        );
+        assert_eq!(retry.keys().collect::<Vec<_>>(), ["interactive", "patient", "standard"]);
         assert_eq!(retry["interactive"], growing(6, 1, 4.0, 300));
         assert_eq!(retry["standard"], growing(8, 5, 3.0, 900));
         let patient = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
@@ -134,10 +113,7 @@ mod tests {
         let Backoff::Exponential { initial, max, .. } = retry["interactive"].backoff else {
             panic!("other form")
         };
-        assert_eq!(
-            (initial, max),
-            (Duration::from_secs(1), Duration::from_millis(10))
-        );
+        assert_eq!((initial, max), (Duration::from_secs(1), Duration::from_millis(10)));
         assert_eq!(retry["interactive"].max_attempts, 6);
         assert_eq!(retry["patient"].max_attempts, 4);
     }
@@ -147,11 +123,7 @@ mod tests {
         let retry = config(&["retry.interactive.delays=1s,2s", "retry.patient.initial=7s"]).retry;
         assert_eq!(retry["interactive"], listed(3, &[1, 2]));
         assert_eq!(retry["patient"], growing(8, 7, 3.0, 900));
-        let retry = config(&[
-            "retry.interactive.delays=[\"1s\"]",
-            "retry.interactive.max_attempts=9",
-        ])
-        .retry;
+        let retry = config(&["retry.interactive.delays=[\"1s\"]", "retry.interactive.max_attempts=9"]).retry;
         assert_eq!(retry["interactive"], listed(9, &[1]));
     }
 
@@ -194,22 +166,13 @@ mod tests {
     #[test]
     fn delays_have_a_range_and_a_number() {
         let hundred = vec!["1s"; 100].join(",");
-        assert_eq!(
-            config(&[&format!("retry.mine.delays={hundred}")]).retry["mine"].max_attempts,
-            100
-        );
+        assert_eq!(config(&[&format!("retry.mine.delays={hundred}")]).retry["mine"].max_attempts, 100);
         assert_eq!(faults(&[&format!("retry.mine.delays={hundred},1s")]).len(), 1);
         let found = faults(&["retry.mine.delays=[]"]);
-        assert_eq!(
-            found,
-            ["--set: retry.mine.delays: must have 1 to 100 items (found \"[]\")"]
-        );
+        assert_eq!(found, ["--set: retry.mine.delays: must have 1 to 100 items (found \"[]\")"]);
         let found = faults(&["retry.mine.delays=1s,2,31d"]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("item 2: a duration needs a unit"), "{found:?}");
-        assert!(
-            found[0].contains("item 3: must be from 0s to 30days"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("item 3: must be from 0s to 30days"), "{found:?}");
     }
 }

@@ -6,10 +6,8 @@ use super::reader::Section;
 use super::tree::{Node, Table};
 
 /// Every secret: the section, the key of the value, and the key of the file that holds it.
-const PAIRS: [(&str, &str, &str); 2] = [
-    ("mail", "smtp_url", "smtp_url_file"),
-    ("mail", "smtp_password", "smtp_password_file"),
-];
+const PAIRS: [(&str, &str, &str); 2] =
+    [("mail", "smtp_url", "smtp_url_file"), ("mail", "smtp_password", "smtp_password_file")];
 
 /// Puts what weaker layers say about a secret back to what is shipped, where `layer` gives it in the other form. So a
 /// variable with the path of a file replaces a value in the configuration file; both forms in one layer stay a fault.
@@ -24,9 +22,7 @@ pub(super) fn choose_form(tree: &mut Table, shipped: &Table, layer: &Table) {
                 Some(Node::Leaf(leaf)) => leaf.value.string().is_none_or(|text| !text.is_empty()),
                 Some(Node::Table(_)) | None => false,
             };
-            let nothing = shipped
-                .table(section)
-                .and_then(|section| section.entries.get(other));
+            let nothing = shipped.table(section).and_then(|section| section.entries.get(other));
             if let (true, Some(nothing)) = (is_given, nothing) {
                 below.entries.insert(other.to_owned(), nothing.clone());
             }
@@ -80,23 +76,15 @@ impl Section<'_> {
                 return Secret::Faulty;
             }
             None if text.is_empty() => Secret::None,
-            None => Secret::Given {
-                value: text.into(),
-                key,
-            },
+            None => Secret::Given { value: text.into(), key },
             Some(path) => match std::fs::read_to_string(&path) {
                 Ok(text) => {
-                    let text = text
-                        .strip_suffix('\n')
-                        .map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
+                    let text = text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
                     if text.is_empty() {
                         self.fault(file_key, "is an empty file");
                         return Secret::Faulty;
                     }
-                    Secret::Given {
-                        value: text.into(),
-                        key: file_key,
-                    }
+                    Secret::Given { value: text.into(), key: file_key }
                 }
                 Err(error) => {
                     self.fault(file_key, format!("cannot be read: {error}"));
@@ -152,23 +140,11 @@ mod tests {
         let as_value = "mail.smtp_url = 'smtp://value'";
         let as_file = format!("mail.smtp_url_file = '{file}'");
 
-        assert_eq!(
-            url(with_all(as_value, &[(path, file)], &[])).unwrap(),
-            "smtp://file"
-        );
-        assert_eq!(
-            url(with_all(&as_file, &[(value, "smtp://env")], &[])).unwrap(),
-            "smtp://env"
-        );
-        assert_eq!(
-            url(with_all(&as_file, &[(path, other)], &[])).unwrap(),
-            "smtp://other"
-        );
+        assert_eq!(url(with_all(as_value, &[(path, file)], &[])).unwrap(), "smtp://file");
+        assert_eq!(url(with_all(&as_file, &[(value, "smtp://env")], &[])).unwrap(), "smtp://env");
+        assert_eq!(url(with_all(&as_file, &[(path, other)], &[])).unwrap(), "smtp://other");
         let set = "mail.smtp_url=smtp://set";
-        assert_eq!(
-            url(with_all(as_value, &[(path, file)], &[set])).unwrap(),
-            "smtp://set"
-        );
+        assert_eq!(url(with_all(as_value, &[(path, file)], &[set])).unwrap(), "smtp://set");
         let loaded = with_all(as_value, &[(path, file)], &[]).unwrap();
         let shown = |key: &str| loaded.effective.iter().find(|v| v.key == key).unwrap();
         assert_eq!(shown("mail.smtp_url").value, "");
@@ -192,20 +168,14 @@ mod tests {
         let text = "[mail]\nsmtp_url = 'smtp://value'\nsmtp_url_file = 'x'\n";
         assert_eq!(with_file(text, &[]).unwrap_err().len(), 1);
         // A layer above that decides mends the one below.
-        assert_eq!(
-            url(with_file(text, &["mail.smtp_url=smtp://set"])).unwrap(),
-            "smtp://set"
-        );
+        assert_eq!(url(with_file(text, &["mail.smtp_url=smtp://set"])).unwrap(), "smtp://set");
     }
 
     #[test]
     fn secrets_come_from_files_without_their_newline() {
-        for (text, want) in [
-            ("s3cret", "s3cret"),
-            ("s3cret\n", "s3cret"),
-            ("s3cret\r\n", "s3cret"),
-            (" s \n\n", " s \n"),
-        ] {
+        for (text, want) in
+            [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s \n\n", " s \n")]
+        {
             let file = written(text);
             let path = file.path().display().to_string();
             let mail = loaded(&[&format!("mail.smtp_password_file={path}")]).config.mail;
@@ -221,18 +191,12 @@ mod tests {
     fn a_secret_file_must_hold_a_secret() {
         let found = faults(&["mail.smtp_password_file=/nonexistent/password"]);
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].starts_with("--set: mail.smtp_password_file: cannot be read: "),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("--set: mail.smtp_password_file: cannot be read: "), "{found:?}");
         let empty = written("\n");
         let found = faults(&[&format!("mail.smtp_password_file={}", empty.path().display())]);
         assert_eq!(found, ["--set: mail.smtp_password_file: is an empty file"]);
         let wrong = written("http://u:s3cret@h");
         let found = faults(&[&format!("mail.smtp_url_file={}", wrong.path().display())]);
-        assert_eq!(
-            found,
-            ["--set: mail.smtp_url_file: must begin with smtp:// or smtps://"]
-        );
+        assert_eq!(found, ["--set: mail.smtp_url_file: must begin with smtp:// or smtps://"]);
     }
 }

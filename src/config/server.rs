@@ -48,11 +48,7 @@ pub enum AuthMode {
 impl Server {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         reader.section("server", |s| Self {
-            bind: s.text(
-                "bind",
-                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
-                address,
-            ),
+            bind: s.text("bind", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), address),
             public_url: public_url(s),
             http_workers: s.integer("http_workers", bounds::HTTP_WORKERS),
             body_limit: s.size("body_limit", bounds::BODY_LIMIT) as usize,
@@ -66,9 +62,7 @@ impl Server {
 impl Auth {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let modes = [("tokens", AuthMode::Tokens), ("none", AuthMode::None)];
-        reader.section("auth", |s| Self {
-            mode: s.choice("mode", &modes),
-        })
+        reader.section("auth", |s| Self { mode: s.choice("mode", &modes) })
     }
 
     /// Refuses to be open to everybody by oversight.
@@ -141,17 +135,11 @@ mod tests {
     #[test]
     fn bind_takes_addresses_and_no_names() {
         assert_eq!(config(&[]).server.bind.to_string(), "127.0.0.1:8080");
-        assert_eq!(
-            config(&["server.bind=[::1]:0"]).server.bind.to_string(),
-            "[::1]:0"
-        );
+        assert_eq!(config(&["server.bind=[::1]:0"]).server.bind.to_string(), "[::1]:0");
         for bad in ["localhost:8080", "127.0.0.1", ":8080", "127.0.0.1:65536", ""] {
             let found = faults(&[&format!("server.bind={bad}")]);
             assert_eq!(found.len(), 1, "{bad:?}");
-            assert!(
-                found[0].contains("names such as localhost are not looked up"),
-                "{found:?}"
-            );
+            assert!(found[0].contains("names such as localhost are not looked up"), "{found:?}");
         }
     }
 
@@ -167,10 +155,7 @@ mod tests {
             assert_eq!(config(&[&bind, "auth.mode=none"]).auth.mode, AuthMode::None);
         }
         for closed in ["127.0.0.2:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
-            assert_eq!(
-                config(&[&format!("server.bind={closed}")]).auth.mode,
-                AuthMode::Tokens
-            );
+            assert_eq!(config(&[&format!("server.bind={closed}")]).auth.mode, AuthMode::Tokens);
         }
     }
 
@@ -178,10 +163,7 @@ mod tests {
     fn the_public_url_is_absolute_and_plain() {
         let url = |text: &str| config(&[&format!("server.public_url={text}")]).server.public_url;
         assert_eq!(url(""), None);
-        assert_eq!(
-            url("https://jobs.example.com").as_deref(),
-            Some("https://jobs.example.com")
-        );
+        assert_eq!(url("https://jobs.example.com").as_deref(), Some("https://jobs.example.com"));
         assert_eq!(url("http://h:81/base/").as_deref(), Some("http://h:81/base"));
         for bad in [
             "/jobs",
@@ -201,9 +183,6 @@ mod tests {
     #[test]
     fn paths_may_be_none() {
         assert_eq!(config(&[]).server.address_file, None);
-        assert_eq!(
-            config(&["server.address_file=a/b"]).server.address_file,
-            Some(PathBuf::from("a/b"))
-        );
+        assert_eq!(config(&["server.address_file=a/b"]).server.address_file, Some(PathBuf::from("a/b")));
     }
 }

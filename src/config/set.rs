@@ -61,10 +61,7 @@ pub(super) fn nested(path: &[String], value: &str, origin: &Origin) -> Table {
         Ok(DeValue::Table(table)) => {
             Node::Table(Table::from_toml(table, origin.clone(), &|_| origin.clone()))
         }
-        _ => Node::Leaf(Leaf {
-            value: Value::Text(value.to_owned()),
-            origin: origin.clone(),
-        }),
+        _ => Node::Leaf(Leaf { value: Value::Text(value.to_owned()), origin: origin.clone() }),
     };
     for name in path.iter().rev() {
         let mut table = Table::new(origin.clone());
@@ -89,25 +86,17 @@ mod tests {
         assert_eq!(parts("a.b=c"), some("a|b", "c"));
         assert_eq!(parts("a.b=c=d"), some("a|b", "c=d"));
         assert_eq!(parts("a.b="), some("a|b", ""));
-        assert_eq!(
-            parts("kinds.\"invoice.render\".queue=x"),
-            some("kinds|invoice.render|queue", "x")
-        );
+        assert_eq!(parts("kinds.\"invoice.render\".queue=x"), some("kinds|invoice.render|queue", "x"));
         assert_eq!(parts("a.\"b=c\".d=e"), some("a|b=c|d", "e"));
         assert_eq!(parts("a=b"), some("a", "b"));
-        for bad in [
-            "", "a.b", "=x", "a..b=x", "a b=x", "a\nb=x", "a.\"b=x", "[a]=x", "a#=x",
-        ] {
+        for bad in ["", "a.b", "=x", "a..b=x", "a b=x", "a\nb=x", "a.\"b=x", "[a]=x", "a#=x"] {
             assert_eq!(parts(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn a_malformed_setting_is_a_fault_that_does_not_quote_it() {
-        assert_eq!(
-            faults(&["mail.smtp_password:s3cret"]),
-            ["--set: write --set section.key=value"]
-        );
+        assert_eq!(faults(&["mail.smtp_password:s3cret"]), ["--set: write --set section.key=value"]);
     }
 
     #[test]

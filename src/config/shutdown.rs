@@ -83,11 +83,9 @@ fn filter(text: &str) -> Result<String, String> {
     };
     let joined = directives.join(",");
     if directives.iter().any(is_stray) || EnvFilter::builder().parse(&joined).is_err() {
-        return Err(
-            "must be off, error, warn, info, debug or trace, or directives such as \
+        return Err("must be off, error, warn, info, debug or trace, or directives such as \
                     \"info,backroom::worker=debug\""
-                .to_owned(),
-        );
+            .to_owned());
     }
     Ok(joined)
 }
@@ -102,21 +100,8 @@ mod tests {
         let config = config(&[]);
         let spill_file = Some("backroom.spill.jsonl".into());
         let (grace, ready_delay) = (Duration::from_secs(25), Duration::ZERO);
-        assert_eq!(
-            config.shutdown,
-            Shutdown {
-                grace,
-                ready_delay,
-                spill_file
-            }
-        );
-        assert_eq!(
-            config.log,
-            Log {
-                level: "info".into(),
-                format: LogFormat::Text
-            }
-        );
+        assert_eq!(config.shutdown, Shutdown { grace, ready_delay, spill_file });
+        assert_eq!(config.log, Log { level: "info".into(), format: LogFormat::Text });
     }
 
     #[test]
@@ -155,10 +140,7 @@ mod tests {
         ] {
             assert_eq!(config(&[&format!("log.level={good}")]).log.level, good);
         }
-        assert_eq!(
-            config(&["log.level= warn , actix=off "]).log.level,
-            "warn,actix=off"
-        );
+        assert_eq!(config(&["log.level= warn , actix=off "]).log.level, "warn,actix=off");
         for bad in ["", "inof", "info,", "info,debgu", "backroom=loud", "a=b=c"] {
             let found = faults(&[&format!("log.level={bad}")]);
             assert_eq!(found.len(), 1, "{bad:?}");

@@ -55,10 +55,7 @@ impl SmtpUrl {
                 "must not send a password unencrypted: use tls=required or smtps, or leave the user out",
             );
         }
-        Ok(Self {
-            login,
-            shown: shown(&url, login),
-        })
+        Ok(Self { login, shown: shown(&url, login) })
     }
 }
 
@@ -118,11 +115,7 @@ mod tests {
         for (url, login, shown) in [
             ("smtp://h", Login::None, "smtp://h"),
             ("smtp://u@h:25/", Login::User, "smtp://[redacted]@h:25"),
-            (
-                "smtps://u:s3cret@h",
-                Login::UserAndPassword,
-                "smtps://[redacted]@h",
-            ),
+            ("smtps://u:s3cret@h", Login::UserAndPassword, "smtps://[redacted]@h"),
             (" smtp://[::1]?tls=none ", Login::None, "smtp://[::1]?tls=none"),
             (
                 "smtp://u:p@a.localhost?tls=none",

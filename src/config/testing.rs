@@ -7,10 +7,7 @@ use super::{Config, ConfigFault, FileSource, Loaded, Sources, load};
 pub(super) const KINDS: [&str; 3] = ["email", "noop", "invoice.render"];
 
 fn sources(set: &[&str]) -> Sources {
-    Sources {
-        set: set.iter().map(|s| (*s).to_owned()).collect(),
-        ..Sources::default()
-    }
+    Sources { set: set.iter().map(|s| (*s).to_owned()).collect(), ..Sources::default() }
 }
 
 /// What comes of the defaults and some `--set`.

@@ -32,10 +32,7 @@ pub(super) struct Leaf {
 
 impl Table {
     pub(super) const fn new(origin: Origin) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            origin,
-        }
+        Self { entries: BTreeMap::new(), origin }
     }
 
     /// Takes over a parsed document; `origin` turns the place of a key into its origin.
@@ -49,17 +46,11 @@ impl Table {
             let at = origin(key.span());
             let node = match value.get_ref() {
                 DeValue::Table(inner) => Node::Table(Self::from_toml(inner, at, origin)),
-                other => Node::Leaf(Leaf {
-                    value: Value::from_toml(other),
-                    origin: at,
-                }),
+                other => Node::Leaf(Leaf { value: Value::from_toml(other), origin: at }),
             };
             (key.get_ref().to_string(), node)
         };
-        Self {
-            entries: table.iter().map(entry).collect(),
-            origin: at,
-        }
+        Self { entries: table.iter().map(entry).collect(), origin: at }
     }
 
     /// The section of this name.
@@ -110,11 +101,7 @@ impl Table {
 pub(super) fn dotted(path: &[String]) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let part = |name: &String| {
-        if !name.is_empty() && name.chars().all(bare) {
-            name.clone()
-        } else {
-            format!("{name:?}")
-        }
+        if !name.is_empty() && name.chars().all(bare) { name.clone() } else { format!("{name:?}") }
     };
     path.iter().map(part).collect::<Vec<_>>().join(".")
 }
@@ -132,34 +119,12 @@ mod tests {
     fn a_stronger_layer_replaces_leaf_by_leaf() {
         let mut tree = parse("[a]\nx = 1\ny = [1, 2]\n", &Origin::Default);
         let mut faults = Vec::new();
-        tree.merge(
-            parse("a.y = [3]\na.z = 4\n", &Origin::Set),
-            &mut Vec::new(),
-            &mut faults,
-        );
+        tree.merge(parse("a.y = [3]\na.z = 4\n", &Origin::Set), &mut Vec::new(), &mut faults);
         let leaf = |name: &str| tree.table("a").unwrap().entries[name].clone();
-        assert_eq!(
-            leaf("x"),
-            Node::Leaf(Leaf {
-                value: Value::Integer(1),
-                origin: Origin::Default
-            })
-        );
+        assert_eq!(leaf("x"), Node::Leaf(Leaf { value: Value::Integer(1), origin: Origin::Default }));
         let list = Value::List(vec![Value::Integer(3)]);
-        assert_eq!(
-            leaf("y"),
-            Node::Leaf(Leaf {
-                value: list,
-                origin: Origin::Set
-            })
-        );
-        assert_eq!(
-            leaf("z"),
-            Node::Leaf(Leaf {
-                value: Value::Integer(4),
-                origin: Origin::Set
-            })
-        );
+        assert_eq!(leaf("y"), Node::Leaf(Leaf { value: list, origin: Origin::Set }));
+        assert_eq!(leaf("z"), Node::Leaf(Leaf { value: Value::Integer(4), origin: Origin::Set }));
         assert_eq!(faults, []);
     }
 
@@ -169,18 +134,11 @@ mod tests {
         let before = tree.entries.clone();
         let mut faults = Vec::new();
         tree.merge(parse("a = 1\n", &Origin::Default), &mut Vec::new(), &mut faults);
-        tree.merge(
-            parse("[a.x]\ny = 1\n", &Origin::Default),
-            &mut Vec::new(),
-            &mut faults,
-        );
+        tree.merge(parse("[a.x]\ny = 1\n", &Origin::Default), &mut Vec::new(), &mut faults);
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
-            [
-                "default: a: is a section, not a value",
-                "default: a.x: is a value, not a section"
-            ]
+            ["default: a: is a section, not a value", "default: a.x: is a value, not a section"]
         );
         assert_eq!(tree.entries, before);
     }

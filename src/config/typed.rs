@@ -29,10 +29,7 @@ impl Section<'_> {
     {
         let rule = format!("must be a whole number from {} to {}", range.start(), range.end());
         self.typed(key, *range.start(), Value::integer, &rule, |number| {
-            T::try_from(number)
-                .ok()
-                .filter(|n| range.contains(n))
-                .ok_or_else(|| rule.clone())
+            T::try_from(number).ok().filter(|n| range.contains(n)).ok_or_else(|| rule.clone())
         })
     }
 
@@ -40,24 +37,16 @@ impl Section<'_> {
     pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> f64 {
         let rule = format!("must be a number from {} to {}", range.start(), range.end());
         self.typed(key, *range.start(), Value::float, &rule, |number| {
-            if range.contains(&number) {
-                Ok(number)
-            } else {
-                Err(rule.clone())
-            }
+            if range.contains(&number) { Ok(number) } else { Err(rule.clone()) }
         })
     }
 
     /// A duration in a range.
     pub(super) fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {
         // A bare number is read too, to be told what it lacks.
-        self.typed(
-            key,
-            *range.start(),
-            string_or_integer,
-            "must be a duration with a unit",
-            |text| duration_in(&text, &range),
-        )
+        self.typed(key, *range.start(), string_or_integer, "must be a duration with a unit", |text| {
+            duration_in(&text, &range)
+        })
     }
 
     /// A list of durations, each in a range.
@@ -94,36 +83,19 @@ impl Section<'_> {
                         Err(reason) => faults.push(format!("item {}: {reason}", index + 1)),
                     }
                 }
-                if faults.is_empty() {
-                    Ok(values)
-                } else {
-                    Err(faults.join("; "))
-                }
+                if faults.is_empty() { Ok(values) } else { Err(faults.join("; ")) }
             },
         )
     }
 
     /// A size in bytes in a range.
     pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> u64 {
-        let shown = |bytes: u64| {
-            ByteSize::b(bytes)
-                .display()
-                .iec()
-                .to_string()
-                .replace(".0 ", "")
-                .replace(' ', "")
-        };
-        let rule = format!(
-            "must be a size from {} to {}",
-            shown(*range.start()),
-            shown(*range.end())
-        );
+        let shown =
+            |bytes: u64| ByteSize::b(bytes).display().iec().to_string().replace(".0 ", "").replace(' ', "");
+        let rule = format!("must be a size from {} to {}", shown(*range.start()), shown(*range.end()));
         self.typed(key, *range.start(), string_or_integer, &rule, |text| {
             let size: Result<ByteSize, _> = text.trim().parse();
-            size.ok()
-                .map(|size| size.as_u64())
-                .filter(|n| range.contains(n))
-                .ok_or_else(|| rule.clone())
+            size.ok().map(|size| size.as_u64()).filter(|n| range.contains(n)).ok_or_else(|| rule.clone())
         })
     }
 
@@ -142,16 +114,12 @@ impl Section<'_> {
 
     /// A path; `""` is none.
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
-        self.text(key, None, |text| {
-            Ok((!text.is_empty()).then(|| PathBuf::from(text)))
-        })
+        self.text(key, None, |text| Ok((!text.is_empty()).then(|| PathBuf::from(text))))
     }
 }
 
 fn string_or_integer(value: &Value) -> Option<String> {
-    value
-        .string()
-        .or_else(|| value.integer().map(|number| number.to_string()))
+    value.string().or_else(|| value.integer().map(|number| number.to_string()))
 }
 
 fn duration_in(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
@@ -170,10 +138,7 @@ mod tests {
 
     #[test]
     fn a_fault_says_what_was_found_and_what_would_be_right() {
-        assert_eq!(
-            faults(&["server.http_workers=many", "limits.batch=0", "log.level=loud"]).len(),
-            3
-        );
+        assert_eq!(faults(&["server.http_workers=many", "limits.batch=0", "log.level=loud"]).len(), 3);
         assert_eq!(
             faults(&["limits.batch=0"]),
             ["--set: limits.batch: must be a whole number from 1 to 10000 (found \"0\")"]
@@ -195,12 +160,9 @@ mod tests {
         ] {
             assert_eq!(with_file(wrong, &[]).unwrap_err().len(), 1, "{wrong}");
         }
-        for right in [
-            "limits.batch = 5",
-            "retry.x.factor = 2",
-            "retry.x.factor = 2.5",
-            "limits.payload = 2048",
-        ] {
+        for right in
+            ["limits.batch = 5", "retry.x.factor = 2", "retry.x.factor = 2.5", "limits.payload = 2048"]
+        {
             assert!(with_file(right, &[]).is_ok(), "{right}");
         }
     }

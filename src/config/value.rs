@@ -21,10 +21,9 @@ impl Value {
             DeValue::String(text) => Self::String(text.to_string()),
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map_or_else(|_| Self::Other(number.to_string()), Self::Integer),
-            DeValue::Float(number) => number
-                .as_str()
-                .parse()
-                .map_or_else(|_| Self::Other(number.to_string()), Self::Float),
+            DeValue::Float(number) => {
+                number.as_str().parse().map_or_else(|_| Self::Other(number.to_string()), Self::Float)
+            }
             DeValue::Boolean(flag) => Self::Other(flag.to_string()),
             DeValue::Datetime(date) => Self::Other(date.to_string()),
             DeValue::Array(items) => {
@@ -37,9 +36,7 @@ impl Value {
     /// Text that is TOML, as what it is.
     fn parsed(&self) -> Option<Self> {
         let Self::Text(text) = self else { return None };
-        DeValue::parse(text.trim())
-            .ok()
-            .map(|value| Self::from_toml(value.get_ref()))
+        DeValue::parse(text.trim()).ok().map(|value| Self::from_toml(value.get_ref()))
     }
 
     /// As text: a string, or anything from the environment; quotes around it are taken off.
@@ -94,10 +91,9 @@ impl Value {
             Self::Text(text) | Self::String(text) => format!("{text:?}"),
             Self::Integer(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
-            Self::List(items) => format!(
-                "[{}]",
-                items.iter().map(Self::shown).collect::<Vec<_>>().join(", ")
-            ),
+            Self::List(items) => {
+                format!("[{}]", items.iter().map(Self::shown).collect::<Vec<_>>().join(", "))
+            }
             Self::Other(text) => text.clone(),
         };
         match text.char_indices().nth(80) {
@@ -147,10 +143,7 @@ mod tests {
         assert_eq!(value("0x10").integer(), Some(16));
         assert_eq!(value("0x10").string(), None);
         assert_eq!(value("'8'").strings(), None);
-        assert_eq!(
-            value("99999999999999999999"),
-            Value::Other("99999999999999999999".into())
-        );
+        assert_eq!(value("99999999999999999999"), Value::Other("99999999999999999999".into()));
         assert_eq!(value("true").shown(), "true");
     }
 }

@@ -6,10 +6,7 @@ use super::mail::MailTransport;
 impl Config {
     /// For the log of the start.
     pub(super) fn warnings(&self) -> Vec<String> {
-        [self.payload_warning(), self.pool_warning()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [self.payload_warning(), self.pool_warning()].into_iter().flatten().collect()
     }
 
     fn payload_warning(&self) -> Option<String> {
@@ -46,20 +43,14 @@ mod tests {
 
     #[test]
     fn more_mails_at_once_than_connections_are_warned_about() {
-        let smtp = [
-            "mail.transport=smtp",
-            "mail.smtp_url=smtp://h",
-            "mail.from=a@b.example",
-        ];
+        let smtp = ["mail.transport=smtp", "mail.smtp_url=smtp://h", "mail.from=a@b.example"];
         let warnings = |set: &[&str]| loaded(set).warnings;
         let with = |more: &[&str]| warnings(&[&smtp, more].concat());
         assert_eq!(with(&[]), [""; 0]);
         assert_eq!(
             with(&["queues.mail.concurrency=8"]),
-            [
-                "queues.mail.concurrency (8) is more than mail.smtp_pool (4): the mails beyond that \
-              wait for a connection while their time runs"
-            ]
+            ["queues.mail.concurrency (8) is more than mail.smtp_pool (4): the mails beyond that \
+              wait for a connection while their time runs"]
         );
         assert_eq!(with(&["queues.mail.concurrency=8", "mail.smtp_pool=8"]), [""; 0]);
         assert_eq!(with(&["kinds.email.queue=default"]).len(), 1);

@@ -26,11 +26,7 @@ pub trait Reporter: Send + Sync {
 impl Context {
     /// The context of one attempt; `job` is as it was when the attempt began.
     pub fn new(job: Arc<Job>, canceled: CancellationToken, reporter: Arc<dyn Reporter>) -> Self {
-        Self {
-            job,
-            canceled,
-            reporter,
-        }
+        Self { job, canceled, reporter }
     }
 
     /// The job that runs.
@@ -51,6 +47,12 @@ impl Context {
     /// When the job was accepted.
     pub fn created_at(&self) -> Timestamp {
         self.job.spec.created_at
+    }
+
+    /// When the job was first due: when it was accepted or, of a job that was scheduled, the time it was scheduled for.
+    /// The same in every attempt.
+    pub fn run_at(&self) -> Timestamp {
+        self.job.run_at
     }
 
     /// A text that is the same in every attempt of this job and in no other job: what the far side needs to recognise
@@ -82,9 +84,7 @@ impl Context {
     /// Tells how far the attempt is: `percent` 0 to 100, and what it does, at most 256 bytes.
     pub async fn progress(&self, percent: u8, message: &str) {
         let message = (!message.is_empty()).then_some(message);
-        self.reporter
-            .progress(&self.job, Progress::new(percent, message))
-            .await;
+        self.reporter.progress(&self.job, Progress::new(percent, message)).await;
     }
 
     /// Writes a line to the log of the job (`GET /api/jobs/{id}/log`): at most 1 KiB; the last 100 are kept.

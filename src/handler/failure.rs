@@ -20,20 +20,12 @@ pub struct Failure {
 impl Failure {
     /// An error that a repeat could mend.
     pub fn transient(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            retryable: true,
-            retry_after: None,
-        }
+        Self { code: code.into(), message: message.into(), retryable: true, retry_after: None }
     }
 
     /// An error that no repeat would mend: the job becomes a dead letter.
     pub fn permanent(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            retryable: false,
-            ..Self::transient(code, message)
-        }
+        Self { retryable: false, ..Self::transient(code, message) }
     }
 
     /// The far side said when to come back. Wins over the computed delay, up to one hour.

@@ -115,10 +115,7 @@ impl Outcome {
     /// When `value` has no JSON form.
     pub fn json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
         let bytes = serde_json::to_vec(value)?.into();
-        Ok(Self::Completed(JobResult {
-            media_type: "application/json".into(),
-            bytes,
-        }))
+        Ok(Self::Completed(JobResult { media_type: "application/json".into(), bytes }))
     }
 
     /// No work was due, for a reason of at most 1 KiB; the rest is cut.

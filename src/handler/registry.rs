@@ -69,18 +69,12 @@ impl Registry {
     /// When the name is not one, or taken.
     pub fn register<H: Handler>(&mut self, handler: H, settings: KindSettings) -> Result<(), RegistryError> {
         let name = <H::Input as Payload>::KIND;
-        let kind = KindName::new(name).map_err(|source| RegistryError::Name {
-            name: name.to_owned(),
-            source,
-        })?;
+        let kind =
+            KindName::new(name).map_err(|source| RegistryError::Name { name: name.to_owned(), source })?;
         if self.0.contains_key(&kind) {
             return Err(RegistryError::Duplicate(kind));
         }
-        let registered = Registered {
-            kind: kind.clone(),
-            settings,
-            handler: Box::new(handler),
-        };
+        let registered = Registered { kind: kind.clone(), settings, handler: Box::new(handler) };
         self.0.insert(kind, Arc::new(registered));
         Ok(())
     }
@@ -136,10 +130,7 @@ impl<H: Handler> ErasedHandler for H {
     fn run<'a>(&'a self, payload: &'a RawValue, cx: &'a Context) -> BoxFuture<'a, Result<Outcome, Failure>> {
         async move {
             let input = decode::<H::Input>(payload).map_err(|fault| {
-                Failure::permanent(
-                    "invalid-payload",
-                    format!("/payload{}: {}", fault.pointer, fault.detail),
-                )
+                Failure::permanent("invalid-payload", format!("/payload{}: {}", fault.pointer, fault.detail))
             })?;
             Handler::run(self, input, cx).await
         }
@@ -170,9 +161,8 @@ fn decode<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Fault> {
             }
             let detail = explain(&error.into_inner());
             // A missing member is pointed at where it would be.
-            if let Some(member) = detail
-                .strip_prefix("missing field `")
-                .and_then(|rest| rest.strip_suffix('`'))
+            if let Some(member) =
+                detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
             {
                 return Fault::new(format!("{pointer}/{}", Fault::escape(member)), "is required");
             }
@@ -184,9 +174,7 @@ fn decode<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Fault> {
 /// The message of a decoding error, without the place in the text and without the value.
 fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(message, _)| message);
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
     // "invalid type: string \"secret\", expected u32": what was expected is enough.
     match text.rsplit_once(", expected ") {
         Some((found, expected)) if found.starts_with("invalid ") => format!("must be {expected}"),
@@ -227,11 +215,7 @@ mod tests {
         type Input = Input;
 
         fn check(&self, input: &Input) -> Vec<Fault> {
-            if input.to.is_empty() {
-                vec![Fault::new("/to", "must not be empty")]
-            } else {
-                Vec::new()
-            }
+            if input.to.is_empty() { vec![Fault::new("/to", "must not be empty")] } else { Vec::new() }
         }
 
         async fn run(&self, input: Input, _: &Context) -> Result<Outcome, Failure> {
@@ -243,10 +227,7 @@ mod tests {
         KindSettings {
             queue: QueueName::new("default").unwrap(),
             timeout: Duration::from_secs(1),
-            retry: RetryPolicy {
-                max_attempts: 1,
-                backoff: Backoff::Delays(vec![]),
-            },
+            retry: RetryPolicy { max_attempts: 1, backoff: Backoff::Delays(vec![]) },
             cancel_grace: Duration::from_secs(1),
             sensitive: Vec::new(),
         }
@@ -256,10 +237,7 @@ mod tests {
     fn a_kind_is_registered_once() {
         let mut registry = Registry::new();
         registry.register(Thing, settings()).unwrap();
-        assert!(matches!(
-            registry.register(Thing, settings()),
-            Err(RegistryError::Duplicate(_))
-        ));
+        assert!(matches!(registry.register(Thing, settings()), Err(RegistryError::Duplicate(_))));
         assert!(registry.get("thing").is_some());
         assert!(registry.get("other").is_none());
     }
@@ -269,28 +247,17 @@ mod tests {
         let mut registry = Registry::new();
         registry.register(Thing, settings()).unwrap();
         let check = |json: &str| {
-            let faults = registry
-                .get("thing")
-                .unwrap()
-                .check(&RawValue::from_string(json.to_owned()).unwrap());
-            faults
-                .into_iter()
-                .map(|f| (f.pointer, f.detail))
-                .collect::<Vec<_>>()
+            let faults =
+                registry.get("thing").unwrap().check(&RawValue::from_string(json.to_owned()).unwrap());
+            faults.into_iter().map(|f| (f.pointer, f.detail)).collect::<Vec<_>>()
         };
         let one = |pointer: &str, detail: &str| vec![(pointer.to_owned(), detail.to_owned())];
         assert_eq!(check(r#"{"to":"a"}"#), vec![]);
         assert_eq!(check(r#"{"to":""}"#), one("/to", "must not be empty"));
         assert_eq!(check(r#"{"to":5}"#), one("/to", "must be a string"));
         assert_eq!(check("{}"), one("/to", "is required"));
-        assert_eq!(
-            check(r#"{"to":"a","inner":{"width":"s3cret"}}"#),
-            one("/inner/width", "must be u8")
-        );
-        assert_eq!(
-            check(r#"{"to":"a","inner":{}}"#),
-            one("/inner/width", "is required")
-        );
+        assert_eq!(check(r#"{"to":"a","inner":{"width":"s3cret"}}"#), one("/inner/width", "must be u8"));
+        assert_eq!(check(r#"{"to":"a","inner":{}}"#), one("/inner/width", "is required"));
         let unknown = check(r#"{"to":"a","inner":{"width":1,"x/y":2}}"#);
         assert_eq!(unknown[0].0, "/inner/x~1y");
     }

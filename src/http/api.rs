@@ -51,10 +51,6 @@ impl serde::Serialize for JobUrl<'_> {
 
 impl Api {
     pub(super) fn job_url(&self, id: JobId, part: &'static str) -> JobUrl<'_> {
-        JobUrl {
-            base: &self.base_url,
-            id,
-            part,
-        }
+        JobUrl { base: &self.base_url, id, part }
     }
 }

@@ -26,15 +26,9 @@ pub(super) async fn submit(
     if !drafts.iter().all(Draft::is_whole) {
         let faults = drafts.into_iter().enumerate().flat_map(|(n, draft)| {
             let parent = format!("/jobs/{n}");
-            draft
-                .into_faults(&api.jobs)
-                .into_iter()
-                .map(move |fault| fault.under(&parent))
+            draft.into_faults(&api.jobs).into_iter().map(move |fault| fault.under(&parent))
         });
-        return Err(Problem::faults(
-            ProblemType::ValidationFailed,
-            faults.take(MAX_FAULTS).collect(),
-        ));
+        return Err(Problem::faults(ProblemType::ValidationFailed, faults.take(MAX_FAULTS).collect()));
     }
     let jobs = drafts.into_iter().filter_map(Draft::into_job).collect();
     let jobs = api.jobs.submit_all(jobs).await.map_err(under_jobs)?;
@@ -50,10 +44,9 @@ fn under_jobs(error: SubmitError) -> SubmitError {
     match error {
         SubmitError::Invalid(faults) => SubmitError::Invalid(under(faults)),
         SubmitError::UnknownKind(faults) => SubmitError::UnknownKind(under(faults)),
-        SubmitError::PayloadTooLarge { pointer, limit } => SubmitError::PayloadTooLarge {
-            pointer: format!("/jobs{pointer}"),
-            limit,
-        },
+        SubmitError::PayloadTooLarge { pointer, limit } => {
+            SubmitError::PayloadTooLarge { pointer: format!("/jobs{pointer}"), limit }
+        }
         other => other,
     }
 }

@@ -19,10 +19,8 @@ pub(super) async fn read(
     mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
 ) -> Result<Bytes, Problem> {
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(too_large(limit));
     }
@@ -30,11 +28,7 @@ pub(super) async fn read(
     let mut first = Bytes::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| {
-            Problem::new(
-                ProblemType::MalformedRequest,
-                "The body ended before it was complete.",
-            )
-            .close()
+            Problem::new(ProblemType::MalformedRequest, "The body ended before it was complete.").close()
         })?;
         let so_far = body.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + chunk.len() > limit {
@@ -75,10 +69,7 @@ pub(super) async fn discard(
 /// When it is not, or is.
 pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
     let codings = request.headers().get_all(CONTENT_ENCODING);
-    if codings
-        .into_iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    if codings.into_iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let detail = "The body is compressed, which is not understood here. Send it as it is.";
         return Err(Problem::new(ProblemType::UnsupportedMediaType, detail)
             // RFC 9110 §12.5.3: says what would have been understood.
@@ -97,7 +88,5 @@ pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
 
 fn too_large(limit: usize) -> Problem {
     let detail = format!("The body is larger than {limit} bytes.");
-    Problem::new(ProblemType::PayloadTooLarge, detail)
-        .with("limit", limit)
-        .close()
+    Problem::new(ProblemType::PayloadTooLarge, detail).with("limit", limit).close()
 }

@@ -39,10 +39,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(EnvelopeService {
-            service: Rc::new(service),
-            api: Rc::clone(&self.0),
-        }))
+        ready(Ok(EnvelopeService { service: Rc::new(service), api: Rc::clone(&self.0) }))
     }
 }
 
@@ -124,10 +121,7 @@ fn problem_of<'a>(
             ProblemType::Internal
         }
     };
-    Some(Cow::Owned(Problem::new(
-        kind,
-        "The request could not be handled.",
-    )))
+    Some(Cow::Owned(Problem::new(kind, "The request could not be handled.")))
 }
 
 /// The caller's own id, when it is visible ASCII and not too long; else a new one.

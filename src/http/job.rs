@@ -51,39 +51,21 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let job = find(&request, &api).await?;
     let null = JobResult::null();
     let result = match &job.state {
-        JobState::Completed {
-            result: ResultSlot::Kept(result),
-            ..
-        } => &**result,
-        JobState::Completed {
-            result: ResultSlot::Null,
-            ..
-        } => &null,
+        JobState::Completed { result: ResultSlot::Kept(result), .. } => &**result,
+        JobState::Completed { result: ResultSlot::Null, .. } => &null,
         JobState::DeadLettered { .. } => {
-            let problem = Problem::new(
-                ProblemType::JobDeadLettered,
-                "The job failed for good and has no result.",
-            );
-            let error = job
-                .error
-                .as_ref()
-                .map(|error| json!({"code": error.code, "message": error.message}));
-            return Err(problem
-                .with("state", "dead_lettered")
-                .with("error", error.unwrap_or_default()));
+            let problem =
+                Problem::new(ProblemType::JobDeadLettered, "The job failed for good and has no result.");
+            let error = job.error.as_ref().map(|error| json!({"code": error.code, "message": error.message}));
+            return Err(problem.with("state", "dead_lettered").with("error", error.unwrap_or_default()));
         }
         JobState::Skipped { reason, .. } => {
-            let problem = Problem::new(
-                ProblemType::JobSkipped,
-                "No work was due, so that there is no result.",
-            );
+            let problem =
+                Problem::new(ProblemType::JobSkipped, "No work was due, so that there is no result.");
             return Err(problem.with("state", "skipped").with("skip_reason", &**reason));
         }
         JobState::Canceled { .. } => {
-            let problem = Problem::new(
-                ProblemType::JobCanceled,
-                "The job was canceled and has no result.",
-            );
+            let problem = Problem::new(ProblemType::JobCanceled, "The job was canceled and has no result.");
             return Err(problem.with("state", "canceled"));
         }
         waiting => {
@@ -105,9 +87,7 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
             .body(result.bytes.clone())
     };
     response.headers_mut().insert(header::ETAG, tag);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     Ok(response)
 }
 
@@ -152,18 +132,11 @@ pub(super) async fn retry(
 }
 
 fn id(request: &HttpRequest) -> Result<JobId, Problem> {
-    request
-        .match_info()
-        .query("id")
-        .parse()
-        .map_err(|_| Problem::job_not_found())
+    request.match_info().query("id").parse().map_err(|_| Problem::job_not_found())
 }
 
 async fn find(request: &HttpRequest, api: &Api) -> Result<Arc<Job>, Problem> {
-    api.jobs
-        .get(id(request)?)
-        .await?
-        .ok_or_else(Problem::job_not_found)
+    api.jobs.get(id(request)?).await?.ok_or_else(Problem::job_not_found)
 }
 
 /// The job as it stands, or, with `Prefer: wait`, when it has come to its end.
@@ -171,10 +144,7 @@ async fn find_or_wait(request: &HttpRequest, api: &Api) -> Result<(Arc<Job>, Opt
     let Some(wait) = prefer::wait(request) else {
         return Ok((find(request, api).await?, None));
     };
-    let job = api
-        .jobs
-        .wait(id(request)?, wait.patience(), api.closing.cancelled())
-        .await?;
+    let job = api.jobs.wait(id(request)?, wait.patience(), api.closing.cancelled()).await?;
     Ok((job.ok_or_else(Problem::job_not_found)?, Some(wait)))
 }
 

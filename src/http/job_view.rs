@@ -73,13 +73,7 @@ impl Api {
             },
             expires_at: job.expires_at,
             progress: &job.progress,
-            cancel_requested: matches!(
-                job.state,
-                JobState::Processing {
-                    cancel_requested: true,
-                    ..
-                }
-            ),
+            cancel_requested: matches!(job.state, JobState::Processing { cancel_requested: true, .. }),
             skip_reason: match &job.state {
                 JobState::Skipped { reason, .. } => Some(reason),
                 _ => None,
@@ -131,10 +125,6 @@ impl From<Waiting> for WaitingView {
             WaitingFor::Retry => "retry",
             WaitingFor::Room => "room",
         };
-        Self {
-            r#for: reason,
-            until: waiting.until,
-            ahead: waiting.ahead,
-        }
+        Self { r#for: reason, until: waiting.until, ahead: waiting.ahead }
     }
 }

@@ -25,23 +25,15 @@ pub(super) async fn submit(
     }
     let draft = request::one(&body)?;
     if !draft.is_whole() {
-        return Err(Problem::faults(
-            ProblemType::ValidationFailed,
-            draft.into_faults(&api.jobs),
-        ));
+        return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
     }
-    let new = draft
-        .into_job()
-        .ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
+    let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
     let job = api.jobs.submit(new).await?;
     match prefer::wait(&request) {
         None => Ok(accepted(&api, &job)),
         Some(wait) => {
             let id = job.id();
-            let known = api
-                .jobs
-                .wait(id, wait.patience(), api.closing.cancelled())
-                .await?;
+            let known = api.jobs.wait(id, wait.patience(), api.closing.cancelled()).await?;
             let job = known.unwrap_or(job);
             let mut response = match job.state.name() {
                 StateName::Completed => see_result(&api, &job),

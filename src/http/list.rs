@@ -16,17 +16,8 @@ use crate::store::{Filter, ListQuery};
 const DEFAULT_LIMIT: usize = 20;
 const LARGEST_LIMIT: usize = 100;
 const LONGEST_TEXT: usize = 200;
-const KNOWN: [&str; 9] = [
-    "state",
-    "queue",
-    "kind",
-    "tag",
-    "q",
-    "created_after",
-    "created_before",
-    "limit",
-    "cursor",
-];
+const KNOWN: [&str; 9] =
+    ["state", "queue", "kind", "tag", "q", "created_after", "created_before", "limit", "cursor"];
 
 /// Shows one page, newest first.
 pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
@@ -58,20 +49,11 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
 fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Problem> {
     actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string())
         .map(actix_web::web::Query::into_inner)
-        .map_err(|_| {
-            Problem::new(
-                ProblemType::MalformedRequest,
-                "The query of the URL cannot be read.",
-            )
-        })
+        .map_err(|_| Problem::new(ProblemType::MalformedRequest, "The query of the URL cannot be read."))
 }
 
 fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
-    let mut query = ListQuery {
-        filter: Filter::default(),
-        before: None,
-        limit: DEFAULT_LIMIT,
-    };
+    let mut query = ListQuery { filter: Filter::default(), before: None, limit: DEFAULT_LIMIT };
     let mut faults = Faults::default();
     for (name, value) in pairs {
         let filter = &mut query.filter;
@@ -107,10 +89,9 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
                 Err(_) => faults.malformed(name, "must be a whole number, 1 to 100"),
             },
             "cursor" => query.before = Some(read_cursor(value)?),
-            unknown => faults.invalid(
-                unknown,
-                &format!("is not known here; known are: {}", KNOWN.join(", ")),
-            ),
+            unknown => {
+                faults.invalid(unknown, &format!("is not known here; known are: {}", KNOWN.join(", ")));
+            }
         }
     }
     faults.none()?;
@@ -126,8 +107,7 @@ struct Faults {
 
 impl Faults {
     fn invalid(&mut self, parameter: &str, detail: &str) {
-        self.errors
-            .push(json!({"parameter": parameter, "detail": detail}));
+        self.errors.push(json!({"parameter": parameter, "detail": detail}));
     }
 
     fn malformed(&mut self, parameter: &str, detail: &str) {
@@ -146,15 +126,9 @@ impl Faults {
         if self.errors.is_empty() {
             return Ok(());
         }
-        let kind = if self.malformed {
-            ProblemType::MalformedRequest
-        } else {
-            ProblemType::ValidationFailed
-        };
-        Err(
-            Problem::new(kind, "Query parameters are not valid; each is named in errors.")
-                .with("errors", self.errors),
-        )
+        let kind = if self.malformed { ProblemType::MalformedRequest } else { ProblemType::ValidationFailed };
+        Err(Problem::new(kind, "Query parameters are not valid; each is named in errors.")
+            .with("errors", self.errors))
     }
 }
 

@@ -46,10 +46,7 @@ pub(super) async fn clear(
 
 fn captured(api: &Api) -> Result<&Captured, Problem> {
     api.mailer.captured().ok_or_else(|| {
-        Problem::new(
-            ProblemType::MailNotFound,
-            "Mail is captured only with mail.transport = \"capture\".",
-        )
+        Problem::new(ProblemType::MailNotFound, "Mail is captured only with mail.transport = \"capture\".")
     })
 }
 
@@ -58,8 +55,5 @@ fn id(request: &HttpRequest) -> Result<Uuid, Problem> {
 }
 
 fn not_found() -> Problem {
-    Problem::new(
-        ProblemType::MailNotFound,
-        "No captured mail has this id; only the latest are kept.",
-    )
+    Problem::new(ProblemType::MailNotFound, "No captured mail has this id; only the latest are kept.")
 }

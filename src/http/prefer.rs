@@ -45,10 +45,7 @@ impl Wait {
     /// What was granted, for the answer.
     pub(super) fn applied(self) -> (HeaderName, HeaderValue) {
         let value = HeaderValue::try_from(format!("wait={}", self.0));
-        (
-            PREFERENCE_APPLIED,
-            value.unwrap_or_else(|_| HeaderValue::from_static("wait=0")),
-        )
+        (PREFERENCE_APPLIED, value.unwrap_or_else(|_| HeaderValue::from_static("wait=0")))
     }
 }
 

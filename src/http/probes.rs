@@ -22,28 +22,18 @@ pub(super) async fn ready(request: HttpRequest, api: Data<Api>) -> HttpResponse 
 
 fn answer(request: &HttpRequest, name: &str, checks: &[(&str, bool)]) -> HttpResponse {
     let ok = checks.iter().all(|(_, ok)| *ok);
-    let verbose = request
-        .query_string()
-        .split('&')
-        .any(|pair| pair == "verbose" || pair.starts_with("verbose="));
+    let verbose =
+        request.query_string().split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
     let body = if verbose {
         let line = |(check, ok): &(&str, bool)| {
-            if *ok {
-                format!("[+]{check} ok\n")
-            } else {
-                format!("[-]{check} failed\n")
-            }
+            if *ok { format!("[+]{check} ok\n") } else { format!("[-]{check} failed\n") }
         };
         let lines: String = checks.iter().map(line).collect();
         format!("{lines}{name} check {}\n", if ok { "passed" } else { "failed" })
     } else {
         if ok { "ok\n" } else { "not ready\n" }.to_owned()
     };
-    let status = if ok {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     HttpResponse::build(status)
         .content_type("text/plain; charset=utf-8")
         .insert_header(("cache-control", "no-store"))

@@ -82,73 +82,43 @@ impl ProblemType {
 
     const fn facts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            T::MalformedRequest => (
-                "malformed-request",
-                StatusCode::BAD_REQUEST,
-                "The request cannot be read",
-            ),
-            T::InvalidCursor => (
-                "invalid-cursor",
-                StatusCode::BAD_REQUEST,
-                "The cursor is not one of ours",
-            ),
+            T::MalformedRequest => {
+                ("malformed-request", StatusCode::BAD_REQUEST, "The request cannot be read")
+            }
+            T::InvalidCursor => ("invalid-cursor", StatusCode::BAD_REQUEST, "The cursor is not one of ours"),
             T::JobNotFound => ("job-not-found", StatusCode::NOT_FOUND, "There is no such job"),
             T::QueueNotFound => ("queue-not-found", StatusCode::NOT_FOUND, "There is no such queue"),
             T::MailNotFound => ("mail-not-found", StatusCode::NOT_FOUND, "There is no such mail"),
-            T::ResultNotReady => (
-                "result-not-ready",
-                StatusCode::NOT_FOUND,
-                "The job has no result yet",
-            ),
+            T::ResultNotReady => ("result-not-ready", StatusCode::NOT_FOUND, "The job has no result yet"),
             T::JobDeadLettered => ("job-dead-lettered", StatusCode::NOT_FOUND, "The job was given up"),
             T::JobSkipped => ("job-skipped", StatusCode::NOT_FOUND, "The job was skipped"),
             T::JobCanceled => ("job-canceled", StatusCode::NOT_FOUND, "The job was canceled"),
-            T::MethodNotAllowed => (
-                "method-not-allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The method is not allowed here",
-            ),
-            T::JobNotCancelable => (
-                "job-not-cancelable",
-                StatusCode::CONFLICT,
-                "The job cannot be canceled any more",
-            ),
-            T::JobNotRetryable => (
-                "job-not-retryable",
-                StatusCode::CONFLICT,
-                "The job cannot be retried now",
-            ),
-            T::PayloadTooLarge => (
-                "payload-too-large",
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "The payload is too large",
-            ),
-            T::UnsupportedMediaType => (
-                "unsupported-media-type",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body must be JSON",
-            ),
-            T::ValidationFailed => (
-                "validation-failed",
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The request is not valid",
-            ),
-            T::UnknownKind => (
-                "unknown-kind",
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "There is no such kind of job",
-            ),
-            T::Internal => (
-                "internal",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Something went wrong on our side",
-            ),
+            T::MethodNotAllowed => {
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
+            }
+            T::JobNotCancelable => {
+                ("job-not-cancelable", StatusCode::CONFLICT, "The job cannot be canceled any more")
+            }
+            T::JobNotRetryable => {
+                ("job-not-retryable", StatusCode::CONFLICT, "The job cannot be retried now")
+            }
+            T::PayloadTooLarge => {
+                ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The payload is too large")
+            }
+            T::UnsupportedMediaType => {
+                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON")
+            }
+            T::ValidationFailed => {
+                ("validation-failed", StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid")
+            }
+            T::UnknownKind => {
+                ("unknown-kind", StatusCode::UNPROCESSABLE_ENTITY, "There is no such kind of job")
+            }
+            T::Internal => {
+                ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
+            }
             T::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "The queue is full"),
-            T::Draining => (
-                "draining",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The server is shutting down",
-            ),
+            T::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
             T::NotFound => ("", StatusCode::NOT_FOUND, "Not Found"),
         }
     }
@@ -200,8 +170,7 @@ impl Problem {
     /// Says when to come again.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
-        self.with("retry_after_seconds", seconds)
-            .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        self.with("retry_after_seconds", seconds).header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// Ends the connection after the answer.
@@ -241,13 +210,10 @@ impl Problem {
 
     /// An error of our own: the caller learns the request id only, the log learns the causes.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        let chain: Vec<String> = std::iter::successors(Some(error), |error| error.source())
-            .map(ToString::to_string)
-            .collect();
-        let mut problem = Self::new(
-            T::Internal,
-            "The log of the server has the causes under this request id.",
-        );
+        let chain: Vec<String> =
+            std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+        let mut problem =
+            Self::new(T::Internal, "The log of the server has the causes under this request id.");
         problem.0.causes = Some(chain.join(": "));
         problem
     }
@@ -322,11 +288,7 @@ impl ResponseError for Problem {
     /// What is sent where the middleware does not get hold of the problem; else it writes the real one.
     fn error_response(&self) -> HttpResponse {
         let id = self.0.headers.iter().find(|(name, _)| name == "x-request-id");
-        self.response(
-            "",
-            "",
-            id.and_then(|(_, id)| id.to_str().ok()).unwrap_or_default(),
-        )
+        self.response("", "", id.and_then(|(_, id)| id.to_str().ok()).unwrap_or_default())
     }
 }
 
@@ -346,11 +308,7 @@ impl From<SubmitError> for Problem {
                     format!("{pointer} is larger than {limit} bytes. Pass a reference instead of the data.");
                 Self::new(T::PayloadTooLarge, detail).with("limit", limit)
             }
-            SubmitError::QueueFull {
-                queue,
-                capacity,
-                retry_after,
-            } => {
+            SubmitError::QueueFull { queue, capacity, retry_after } => {
                 let detail = format!(
                     "The queue {queue} holds {capacity} jobs and had no room in time. Nothing was kept."
                 );
@@ -359,11 +317,10 @@ impl From<SubmitError> for Problem {
                     .with("capacity", capacity)
                     .retry_after(retry_after)
             }
-            SubmitError::Draining => Self::new(
-                T::Draining,
-                "Jobs are not accepted any more. Try again when it has restarted.",
-            )
-            .retry_after(5),
+            SubmitError::Draining => {
+                Self::new(T::Draining, "Jobs are not accepted any more. Try again when it has restarted.")
+                    .retry_after(5)
+            }
             SubmitError::Store(error) => Self::internal(&error),
         }
     }

@@ -18,17 +18,8 @@ use crate::jobs::{Jobs, MAX_FAULTS, MAX_TAGS};
 const NOT_YET: [&str; 4] = ["unique", "callback_url", "callback_events", "notify_email"];
 /// How deep a body may be nested: what the JSON parser goes down to.
 const DEEPEST: usize = 127;
-const KNOWN: [&str; 9] = [
-    "kind",
-    "payload",
-    "queue",
-    "delay",
-    "run_at",
-    "max_attempts",
-    "timeout",
-    "expires_in",
-    "tags",
-];
+const KNOWN: [&str; 9] =
+    ["kind", "payload", "queue", "delay", "run_at", "max_attempts", "timeout", "expires_in", "tags"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,10 +136,7 @@ pub(super) fn many(body: &[u8], limit: usize) -> Result<Vec<Draft>, Problem> {
     if !faults.is_empty() {
         let all = drafts.into_iter().enumerate();
         faults.extend(all.flat_map(|(n, draft)| {
-            draft
-                .faults
-                .into_iter()
-                .map(move |fault| fault.under(&format!("/jobs/{n}")))
+            draft.faults.into_iter().map(move |fault| fault.under(&format!("/jobs/{n}")))
         }));
         return Err(invalid(faults));
     }
@@ -213,11 +201,7 @@ fn tree(text: &str) -> Result<Value, Problem> {
 
 /// A draft that was read the slow way because the straight way failed; so there must be a fault in it.
 fn same_or(draft: Draft, error: &serde_json::Error) -> Result<Draft, Problem> {
-    if draft.faults.is_empty() {
-        Err(malformed(error))
-    } else {
-        Ok(draft)
-    }
+    if draft.faults.is_empty() { Err(malformed(error)) } else { Ok(draft) }
 }
 
 /// Says where the JSON breaks, without quoting it.
@@ -251,9 +235,7 @@ fn unknown_member(member: &str, known: &[&str]) -> Fault {
 impl Straight<'_> {
     fn into_draft(self) -> Draft {
         let mut reader = Reader::default();
-        let kind = reader.parse("/kind", &self.kind, |text| {
-            KindName::new(text).map_err(|e| e.to_string())
-        });
+        let kind = reader.parse("/kind", &self.kind, |text| KindName::new(text).map_err(|e| e.to_string()));
         let payload = match self.payload {
             Some(raw) => raw.to_owned(),
             None => empty_object(),
@@ -268,11 +250,7 @@ impl Straight<'_> {
             tags: reader.tags(self.tags.unwrap_or_default().iter().map(|tag| Some(&**tag))),
             ..NewJob::from_raw(kind, payload)
         });
-        Draft {
-            job,
-            kind_read,
-            faults: reader.faults,
-        }
+        Draft { job, kind_read, faults: reader.faults }
     }
 }
 
@@ -289,11 +267,7 @@ fn empty_object() -> Box<RawValue> {
 fn draft_of(value: &Value) -> Draft {
     let mut reader = Reader::default();
     let Value::Object(members) = value else {
-        return Draft {
-            job: None,
-            kind_read: false,
-            faults: vec![Fault::new("", "must be an object")],
-        };
+        return Draft { job: None, kind_read: false, faults: vec![Fault::new("", "must be an object")] };
     };
     let unknown = members.keys().filter(|member| !KNOWN.contains(&member.as_str()));
     for member in unknown.take(MAX_FAULTS) {
@@ -304,9 +278,9 @@ fn draft_of(value: &Value) -> Draft {
             reader.faults.push(Fault::new("/kind", "is required"));
             None
         }
-        Some(Value::String(text)) => reader.parse("/kind", text, |text| {
-            KindName::new(text).map_err(|error| error.to_string())
-        }),
+        Some(Value::String(text)) => {
+            reader.parse("/kind", text, |text| KindName::new(text).map_err(|error| error.to_string()))
+        }
         Some(_) => reader.wrong("/kind", "must be a string"),
     };
     let payload = match members.get("payload") {
@@ -314,11 +288,8 @@ fn draft_of(value: &Value) -> Draft {
         Some(payload) => serde_json::value::to_raw_value(payload).unwrap_or_default(),
     };
     let text = |reader: &mut Reader, member| reader.text(members, member);
-    let (queue, delay, run_at) = (
-        text(&mut reader, "queue"),
-        text(&mut reader, "delay"),
-        text(&mut reader, "run_at"),
-    );
+    let (queue, delay, run_at) =
+        (text(&mut reader, "queue"), text(&mut reader, "delay"), text(&mut reader, "run_at"));
     let (timeout, expires_in) = (text(&mut reader, "timeout"), text(&mut reader, "expires_in"));
     let max_attempts = match members.get("max_attempts") {
         None | Some(Value::Null) => None,
@@ -335,9 +306,7 @@ fn draft_of(value: &Value) -> Draft {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(tags)) => reader.tags(tags.iter().map(Value::as_str)),
         Some(_) => {
-            reader
-                .faults
-                .push(Fault::new("/tags", "must be an array of strings"));
+            reader.faults.push(Fault::new("/tags", "must be an array of strings"));
             Vec::new()
         }
     };
@@ -351,11 +320,7 @@ fn draft_of(value: &Value) -> Draft {
         tags,
         ..NewJob::from_raw(kind, payload)
     });
-    Draft {
-        job,
-        kind_read,
-        faults: reader.faults,
-    }
+    Draft { job, kind_read, faults: reader.faults }
 }
 
 /// Turns texts into types and notes what does not fit.
@@ -376,9 +341,7 @@ impl Reader {
         text: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        parse(text)
-            .map_err(|detail| self.faults.push(Fault::new(pointer, detail)))
-            .ok()
+        parse(text).map_err(|detail| self.faults.push(Fault::new(pointer, detail))).ok()
     }
 
     fn text<'a>(&mut self, members: &'a Map<String, Value>, member: &str) -> Option<&'a str> {
@@ -397,9 +360,7 @@ impl Reader {
     }
 
     fn queue(&mut self, text: Option<&str>) -> Option<QueueName> {
-        self.parse("/queue", text?, |text| {
-            QueueName::new(text).map_err(|error| error.to_string())
-        })
+        self.parse("/queue", text?, |text| QueueName::new(text).map_err(|error| error.to_string()))
     }
 
     fn duration(&mut self, pointer: &str, text: Option<&str>) -> Option<Duration> {

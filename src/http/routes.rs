@@ -58,15 +58,10 @@ fn read() -> Route {
 fn at(path: &str, allow: &'static str) -> Resource {
     let refuse = move |request: HttpRequest, payload: Payload, api: Data<Api>| async move {
         body::discard(&request, payload, api.body_limit).await?;
-        let detail = format!(
-            "{} is not among the methods of this path: {allow}.",
-            request.method()
-        );
+        let detail = format!("{} is not among the methods of this path: {allow}.", request.method());
         let problem = Problem::new(ProblemType::MethodNotAllowed, detail);
         Err::<HttpResponse, _>(
-            problem
-                .with("allow", allow)
-                .header(header::ALLOW, HeaderValue::from_static(allow)),
+            problem.with("allow", allow).header(header::ALLOW, HeaderValue::from_static(allow)),
         )
     };
     web::resource(path.to_owned()).default_service(web::route().to(refuse))
@@ -74,8 +69,5 @@ fn at(path: &str, allow: &'static str) -> Resource {
 
 async fn not_found(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
     body::discard(&request, payload, api.body_limit).await?;
-    Err(Problem::new(
-        ProblemType::NotFound,
-        "There is nothing at this path.",
-    ))
+    Err(Problem::new(ProblemType::NotFound, "There is nothing at this path."))
 }

@@ -138,17 +138,10 @@ impl Job {
     ///
     /// What [`transition`] refuses.
     pub fn apply(&mut self, change: Change, at: Timestamp) -> Result<(), Refused> {
-        let tally = Tally {
-            runs: self.runs,
-            attempt: self.attempt,
-            max_attempts: self.spec.max_attempts,
-        };
+        let tally = Tally { runs: self.runs, attempt: self.attempt, max_attempts: self.spec.max_attempts };
         // By the expiry that holds now: a retry may have taken away the one that somebody saw.
         if matches!(change, Change::Expire) && !self.is_expired(at) {
-            return Err(Refused {
-                state: self.state.name(),
-                change: change.name(),
-            });
+            return Err(Refused { state: self.state.name(), change: change.name() });
         }
         // A job that is taken too late is not run.
         let change = match change {
@@ -286,12 +279,7 @@ pub enum LogLevel {
 impl LogLine {
     /// A line; a longer message is cut at 1 KiB.
     pub fn new(at: Timestamp, attempt: u32, level: LogLevel, message: &str) -> Self {
-        Self {
-            at,
-            attempt,
-            level,
-            message: truncate(message, LOG_LINE_BYTES).into(),
-        }
+        Self { at, attempt, level, message: truncate(message, LOG_LINE_BYTES).into() }
     }
 }
 
@@ -307,11 +295,7 @@ impl JobLog {
 
     /// Adds a line; the oldest one leaves when there are 100 already.
     pub fn push(&self, line: LogLine) {
-        let mut lines = self
-            .0
-            .get_or_init(Box::default)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LOG_LINES_KEPT {
             lines.pop_front();
         }
@@ -323,12 +307,7 @@ impl JobLog {
         let Some(lines) = self.0.get() else {
             return Vec::new();
         };
-        lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+        lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -358,14 +337,7 @@ mod tests {
             tags: Box::default(),
             log: JobLog::default(),
         };
-        Job::new(
-            spec,
-            JobState::Pending {
-                turn: Some(1),
-                since: at(0),
-            },
-            None,
-        )
+        Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)
     }
 
     fn run(job: &mut Job, ending: Ending, now: i64) {
@@ -373,24 +345,13 @@ mod tests {
             job.apply(Change::Enqueue { turn: 1 }, at(now)).unwrap();
         }
         job.apply(Change::Start, at(now)).unwrap();
-        job.apply(
-            Change::Settle {
-                run: job.runs,
-                ending,
-            },
-            at(now + 1),
-        )
-        .unwrap();
+        job.apply(Change::Settle { run: job.runs, ending }, at(now + 1)).unwrap();
     }
 
     fn failure() -> Ending {
         Ending::Failed {
             outcome: AttemptOutcome::Failed,
-            error: Arc::new(JobError {
-                code: "x".into(),
-                message: "y".into(),
-                retryable: true,
-            }),
+            error: Arc::new(JobError { code: "x".into(), message: "y".into(), retryable: true }),
             retry_at: at(0),
         }
     }
@@ -416,10 +377,7 @@ mod tests {
         assert_eq!((job.attempt, job.runs), (0, 2));
         run(&mut job, failure(), 3);
         assert_eq!(job.state.name(), crate::job::StateName::DeadLettered);
-        assert_eq!(
-            job.attempts.iter().map(|a| a.number).collect::<Vec<_>>(),
-            [1, 1, 1]
-        );
+        assert_eq!(job.attempts.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 1, 1]);
     }
 
     #[test]
@@ -450,16 +408,7 @@ mod tests {
     fn a_refused_change_changes_nothing() {
         let mut job = job(1);
         let before = format!("{job:?}");
-        assert!(
-            job.apply(
-                Change::Settle {
-                    run: 1,
-                    ending: Ending::Canceled
-                },
-                at(1)
-            )
-            .is_err()
-        );
+        assert!(job.apply(Change::Settle { run: 1, ending: Ending::Canceled }, at(1)).is_err());
         assert_eq!(format!("{job:?}"), before);
     }
 
@@ -472,11 +421,6 @@ mod tests {
         let lines = log.lines();
         assert_eq!(lines.len(), LOG_LINES_KEPT);
         assert_eq!(&*lines[0].message, "1");
-        assert_eq!(
-            LogLine::new(at(0), 1, LogLevel::Info, &"ä".repeat(600))
-                .message
-                .len(),
-            LOG_LINE_BYTES
-        );
+        assert_eq!(LogLine::new(at(0), 1, LogLevel::Info, &"ä".repeat(600)).message.len(), LOG_LINE_BYTES);
     }
 }

@@ -19,10 +19,7 @@ pub struct Fault {
 impl Fault {
     /// A fault at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
+        Self { pointer: pointer.into(), detail: detail.into() }
     }
 
     /// The same fault, seen from one level further out: `/to` under `/payload` is `/payload/to`.
@@ -88,10 +85,7 @@ impl NewJob {
     ///
     /// When `kind` is not the name of a kind, or `payload` has no JSON form.
     pub fn new(kind: &str, payload: &impl Serialize) -> Result<Self, NewJobError> {
-        Ok(Self::from_raw(
-            KindName::new(kind)?,
-            serde_json::value::to_raw_value(payload)?,
-        ))
+        Ok(Self::from_raw(KindName::new(kind)?, serde_json::value::to_raw_value(payload)?))
     }
 
     /// A job of this kind whose payload is JSON text already.

@@ -51,12 +51,7 @@ impl RetryPolicy {
         }
         let n = attempt.max(1) - 1;
         match &self.backoff {
-            Backoff::Exponential {
-                initial,
-                factor,
-                max,
-                jitter,
-            } => {
+            Backoff::Exponential { initial, factor, max, jitter } => {
                 let grown = initial.as_secs_f64() * factor.powi(i32::try_from(n).unwrap_or(i32::MAX));
                 let seconds = grown.min(max.as_secs_f64());
                 let seconds = match jitter {
@@ -67,11 +62,7 @@ impl RetryPolicy {
                 Duration::try_from_secs_f64(seconds).unwrap_or(*max)
             }
             Backoff::Delays(delays) => {
-                let base = delays
-                    .get(n as usize)
-                    .or(delays.last())
-                    .copied()
-                    .unwrap_or_default();
+                let base = delays.get(n as usize).or(delays.last()).copied().unwrap_or_default();
                 Duration::try_from_secs_f64(base.as_secs_f64() * (0.8 + 0.4 * chance)).unwrap_or(base)
             }
         }
@@ -118,10 +109,7 @@ mod tests {
     fn the_far_side_is_obeyed_for_an_hour() {
         let policy = interactive(Jitter::Full);
         for (asked, got) in [(0, 0), (120, 120), (3_600, 3_600), (3_601, 3_600)] {
-            assert_eq!(
-                policy.delay(1, 0.3, Some(Duration::from_secs(asked))),
-                Duration::from_secs(got)
-            );
+            assert_eq!(policy.delay(1, 0.3, Some(Duration::from_secs(asked))), Duration::from_secs(got));
         }
     }
 
@@ -132,22 +120,11 @@ mod tests {
             (Duration::from_secs(1), f64::NAN, Duration::from_secs(9)),
             (Duration::from_secs(1), -3.0, Duration::from_secs(9)),
         ] {
-            let backoff = Backoff::Exponential {
-                initial,
-                factor,
-                max,
-                jitter: Jitter::None,
-            };
-            let policy = RetryPolicy {
-                max_attempts: 3,
-                backoff,
-            };
+            let backoff = Backoff::Exponential { initial, factor, max, jitter: Jitter::None };
+            let policy = RetryPolicy { max_attempts: 3, backoff };
             (1..5).for_each(|n| assert!(policy.delay(n, 0.5, None) <= max));
         }
-        let policy = RetryPolicy {
-            max_attempts: 3,
-            backoff: Backoff::Delays(vec![Duration::MAX]),
-        };
+        let policy = RetryPolicy { max_attempts: 3, backoff: Backoff::Delays(vec![Duration::MAX]) };
         assert_eq!(policy.delay(1, 0.9, None), Duration::MAX);
     }
 

@@ -116,10 +116,7 @@ impl StateName {
 
     /// Whether only a retry leads out of it.
     pub const fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Skipped | Self::DeadLettered | Self::Canceled
-        )
+        matches!(self, Self::Completed | Self::Skipped | Self::DeadLettered | Self::Canceled)
     }
 }
 
@@ -151,13 +148,7 @@ impl JobState {
 
     /// Whether it runs and somebody has asked for it to stop.
     pub const fn is_cancel_requested(&self) -> bool {
-        matches!(
-            self,
-            Self::Processing {
-                cancel_requested: true,
-                ..
-            }
-        )
+        matches!(self, Self::Processing { cancel_requested: true, .. })
     }
 
     /// When the job ended, if it did.
@@ -186,10 +177,7 @@ pub struct JobResult {
 impl JobResult {
     /// What a handler that returned nothing has as its result: the JSON value `null`.
     pub const fn null() -> Self {
-        Self {
-            media_type: Cow::Borrowed("application/json"),
-            bytes: Bytes::from_static(b"null"),
-        }
+        Self { media_type: Cow::Borrowed("application/json"), bytes: Bytes::from_static(b"null") }
     }
 }
 
@@ -204,11 +192,7 @@ pub enum ResultSlot {
 
 impl From<JobResult> for ResultSlot {
     fn from(result: JobResult) -> Self {
-        if result == JobResult::null() {
-            Self::Null
-        } else {
-            Self::Kept(Arc::new(result))
-        }
+        if result == JobResult::null() { Self::Null } else { Self::Kept(Arc::new(result)) }
     }
 }
 
@@ -396,53 +380,37 @@ pub fn transition(
 ) -> Result<JobState, Refused> {
     use JobState::{Canceled, Completed, DeadLettered, Failed, Pending, Processing, Scheduled, Skipped};
 
-    let refused = Refused {
-        state: state.name(),
-        change: change.name(),
-    };
+    let refused = Refused { state: state.name(), change: change.name() };
     let next = match (state, change) {
         // A pending job without a turn was found at start.
-        (Pending { turn: None, since }, Change::Enqueue { turn }) => Pending {
-            turn: Some(turn),
-            since: *since,
-        },
-        (Scheduled { .. } | Failed { .. }, Change::Enqueue { turn }) => Pending {
-            turn: Some(turn),
-            since: at,
-        },
-        (Pending { .. }, Change::Start) => Processing {
-            run: tally.runs + 1,
-            since: at,
-            cancel_requested: false,
-        },
-        (
-            Processing {
-                run,
-                cancel_requested,
-                ..
-            },
-            Change::Settle { run: ended, ending },
-        ) if *run == ended => settled(*cancel_requested, tally, ending, at),
+        (Pending { turn: None, since }, Change::Enqueue { turn }) => {
+            Pending { turn: Some(turn), since: *since }
+        }
+        (Scheduled { .. } | Failed { .. }, Change::Enqueue { turn }) => {
+            Pending { turn: Some(turn), since: at }
+        }
+        (Pending { .. }, Change::Start) => {
+            Processing { run: tally.runs + 1, since: at, cancel_requested: false }
+        }
+        (Processing { run, cancel_requested, .. }, Change::Settle { run: ended, ending })
+            if *run == ended =>
+        {
+            settled(*cancel_requested, tally, ending, at)
+        }
         (Processing { run, .. }, Change::Progress { run: reporting, .. }) if *run == reporting => {
             state.clone()
         }
         (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Cancel) => Canceled { at },
-        (Processing { run, since, .. }, Change::Cancel) => Processing {
-            run: *run,
-            since: *since,
-            cancel_requested: true,
-        },
+        (Processing { run, since, .. }, Change::Cancel) => {
+            Processing { run: *run, since: *since, cancel_requested: true }
+        }
         (
             Scheduled { .. } | Failed { .. } | Skipped { .. } | DeadLettered { .. } | Canceled { .. },
             Change::Retry { turn },
-        ) => Pending {
-            turn: Some(turn),
-            since: at,
-        },
-        (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Expire) => Skipped {
-            at,
-            reason: "expired".into(),
-        },
+        ) => Pending { turn: Some(turn), since: at },
+        (Scheduled { .. } | Pending { .. } | Failed { .. }, Change::Expire) => {
+            Skipped { at, reason: "expired".into() }
+        }
         (
             Scheduled { .. }
             | Pending { .. }
@@ -470,10 +438,7 @@ fn settled(cancel_requested: bool, tally: Tally, ending: Ending, at: Timestamp) 
         }
         Ending::Failed { .. } if tally.attempt >= tally.max_attempts => JobState::DeadLettered { at },
         Ending::Failed { retry_at, .. } => JobState::Failed { due: retry_at },
-        Ending::Interrupted => JobState::Pending {
-            turn: None,
-            since: at,
-        },
+        Ending::Interrupted => JobState::Pending { turn: None, since: at },
         Ending::Snoozed { until } => JobState::Scheduled { due: until },
     }
 }
@@ -484,26 +449,14 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_000);
     const LATER: Timestamp = Timestamp::from_millis(9_000);
-    const TALLY: Tally = Tally {
-        runs: 4,
-        attempt: 1,
-        max_attempts: 3,
-    };
+    const TALLY: Tally = Tally { runs: 4, attempt: 1, max_attempts: 3 };
 
     fn error(retryable: bool) -> Arc<JobError> {
-        Arc::new(JobError {
-            code: "x".into(),
-            message: "y".into(),
-            retryable,
-        })
+        Arc::new(JobError { code: "x".into(), message: "y".into(), retryable })
     }
 
     fn failed(outcome: AttemptOutcome, retryable: bool) -> Ending {
-        Ending::Failed {
-            outcome,
-            error: error(retryable),
-            retry_at: LATER,
-        }
+        Ending::Failed { outcome, error: error(retryable), retry_at: LATER }
     }
 
     fn states() -> Vec<(&'static str, JobState)> {
@@ -514,37 +467,13 @@ mod tests {
         };
         vec![
             ("scheduled", JobState::Scheduled { due: LATER }),
-            (
-                "pending",
-                JobState::Pending {
-                    turn: Some(7),
-                    since: AT,
-                },
-            ),
-            (
-                "pending without turn",
-                JobState::Pending {
-                    turn: None,
-                    since: AT,
-                },
-            ),
+            ("pending", JobState::Pending { turn: Some(7), since: AT }),
+            ("pending without turn", JobState::Pending { turn: None, since: AT }),
             ("processing", processing(false)),
             ("processing, cancel requested", processing(true)),
             ("failed", JobState::Failed { due: LATER }),
-            (
-                "completed",
-                JobState::Completed {
-                    at: AT,
-                    result: ResultSlot::Null,
-                },
-            ),
-            (
-                "skipped",
-                JobState::Skipped {
-                    at: AT,
-                    reason: "r".into(),
-                },
-            ),
+            ("completed", JobState::Completed { at: AT, result: ResultSlot::Null }),
+            ("skipped", JobState::Skipped { at: AT, reason: "r".into() }),
             ("dead_lettered", JobState::DeadLettered { at: AT }),
             ("canceled", JobState::Canceled { at: AT }),
         ]
@@ -556,12 +485,7 @@ mod tests {
             ("enqueue", Change::Enqueue { turn: 8 }),
             ("start", Change::Start),
             ("completed", settle(Ending::Completed(ResultSlot::Null))),
-            (
-                "skipped",
-                settle(Ending::Skipped {
-                    reason: "none".into(),
-                }),
-            ),
+            ("skipped", settle(Ending::Skipped { reason: "none".into() })),
             ("transient", settle(failed(AttemptOutcome::Failed, true))),
             ("permanent", settle(failed(AttemptOutcome::Failed, false))),
             ("timed out", settle(failed(AttemptOutcome::TimedOut, true))),
@@ -569,27 +493,9 @@ mod tests {
             ("canceled", settle(Ending::Canceled)),
             ("interrupted", settle(Ending::Interrupted)),
             ("snoozed", settle(Ending::Snoozed { until: LATER })),
-            (
-                "stale settle",
-                Change::Settle {
-                    run: 3,
-                    ending: Ending::Completed(ResultSlot::Null),
-                },
-            ),
-            (
-                "progress",
-                Change::Progress {
-                    run: 4,
-                    progress: Progress::default(),
-                },
-            ),
-            (
-                "stale progress",
-                Change::Progress {
-                    run: 3,
-                    progress: Progress::default(),
-                },
-            ),
+            ("stale settle", Change::Settle { run: 3, ending: Ending::Completed(ResultSlot::Null) }),
+            ("progress", Change::Progress { run: 4, progress: Progress::default() }),
+            ("stale progress", Change::Progress { run: 3, progress: Progress::default() }),
             ("cancel", Change::Cancel),
             ("retry", Change::Retry { turn: 9 }),
             ("expire", Change::Expire),
@@ -601,19 +507,15 @@ mod tests {
         let pending = |turn| Some(JobState::Pending { turn, since: AT });
         match (state, change) {
             ("scheduled" | "failed" | "pending without turn", "enqueue") => pending(Some(8)),
-            ("pending" | "pending without turn", "start") => Some(JobState::Processing {
-                run: 5,
-                since: AT,
-                cancel_requested: false,
-            }),
-            ("processing" | "processing, cancel requested", "completed") => Some(JobState::Completed {
-                at: AT,
-                result: ResultSlot::Null,
-            }),
-            ("processing" | "processing, cancel requested", "skipped") => Some(JobState::Skipped {
-                at: AT,
-                reason: "none".into(),
-            }),
+            ("pending" | "pending without turn", "start") => {
+                Some(JobState::Processing { run: 5, since: AT, cancel_requested: false })
+            }
+            ("processing" | "processing, cancel requested", "completed") => {
+                Some(JobState::Completed { at: AT, result: ResultSlot::Null })
+            }
+            ("processing" | "processing, cancel requested", "skipped") => {
+                Some(JobState::Skipped { at: AT, reason: "none".into() })
+            }
             ("processing", "transient" | "timed out" | "panicked") => Some(JobState::Failed { due: LATER }),
             ("processing" | "processing, cancel requested", "permanent") => {
                 Some(JobState::DeadLettered { at: AT })
@@ -627,10 +529,9 @@ mod tests {
             }
             ("processing", "interrupted") => pending(None),
             ("processing", "snoozed") => Some(JobState::Scheduled { due: LATER }),
-            ("processing" | "processing, cancel requested", "progress") => states()
-                .into_iter()
-                .find(|(name, _)| *name == state)
-                .map(|(_, state)| state),
+            ("processing" | "processing, cancel requested", "progress") => {
+                states().into_iter().find(|(name, _)| *name == state).map(|(_, state)| state)
+            }
             ("processing" | "processing, cancel requested", "cancel") => Some(JobState::Processing {
                 run: 4,
                 since: Timestamp::from_millis(1),
@@ -641,10 +542,7 @@ mod tests {
             }
             ("scheduled" | "failed" | "skipped" | "dead_lettered" | "canceled", "retry") => pending(Some(9)),
             ("scheduled" | "pending" | "pending without turn" | "failed", "expire") => {
-                Some(JobState::Skipped {
-                    at: AT,
-                    reason: "expired".into(),
-                })
+                Some(JobState::Skipped { at: AT, reason: "expired".into() })
             }
             _ => None,
         }
@@ -663,10 +561,7 @@ mod tests {
                     }
                     None => assert_eq!(
                         got,
-                        Err(Refused {
-                            state: state.name(),
-                            change: change.name()
-                        }),
+                        Err(Refused { state: state.name(), change: change.name() }),
                         "{state_name} + {change_name}"
                     ),
                 }
@@ -677,22 +572,11 @@ mod tests {
 
     #[test]
     fn the_last_attempt_is_the_last() {
-        let running = JobState::Processing {
-            run: 4,
-            since: AT,
-            cancel_requested: false,
-        };
+        let running = JobState::Processing { run: 4, since: AT, cancel_requested: false };
         for (attempt, dead) in [(2, false), (3, true), (4, true)] {
-            let change = Change::Settle {
-                run: 4,
-                ending: failed(AttemptOutcome::TimedOut, true),
-            };
+            let change = Change::Settle { run: 4, ending: failed(AttemptOutcome::TimedOut, true) };
             let next = transition(&running, Tally { attempt, ..TALLY }, change, AT).unwrap();
-            assert_eq!(
-                next.name() == StateName::DeadLettered,
-                dead,
-                "after attempt {attempt} of 3"
-            );
+            assert_eq!(next.name() == StateName::DeadLettered, dead, "after attempt {attempt} of 3");
         }
     }
 

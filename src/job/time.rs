@@ -122,11 +122,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -151,9 +147,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!(
-            "a duration needs a unit: write \"{text}s\" or \"{text}ms\""
-        ));
+        return Err(format!("a duration needs a unit: write \"{text}s\" or \"{text}ms\""));
     }
     humantime::parse_duration(text)
         .map_err(|_| "write a duration with a unit, for example \"250ms\", \"30s\" or \"1h30m\"".to_owned())
@@ -192,10 +186,7 @@ mod tests {
     fn arithmetic_stays_in_range() {
         assert_eq!(Timestamp::MAX.after(Duration::from_secs(1)), Timestamp::MAX);
         assert_eq!(Timestamp::from_millis(5).after(Duration::MAX), Timestamp::MAX);
-        assert_eq!(
-            Timestamp::from_millis(5).since(Timestamp::from_millis(9)),
-            Duration::ZERO
-        );
+        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
         assert_eq!(Timestamp::from_millis(-1), Timestamp::from_millis(0));
     }
 
@@ -205,10 +196,7 @@ mod tests {
         assert_eq!(parse_duration("1h30m").unwrap(), Duration::from_mins(90));
         assert_eq!(parse_duration("7d").unwrap(), Duration::from_hours(168));
         assert_eq!(parse_duration("0s").unwrap(), Duration::ZERO);
-        assert_eq!(
-            parse_duration("30").unwrap_err(),
-            "a duration needs a unit: write \"30s\" or \"30ms\""
-        );
+        assert_eq!(parse_duration("30").unwrap_err(), "a duration needs a unit: write \"30s\" or \"30ms\"");
         for bad in ["", "s", "-1s", "1.5", "ten seconds", "1x"] {
             assert!(parse_duration(bad).is_err(), "{bad:?} was accepted");
         }

@@ -21,19 +21,13 @@ pub(crate) enum Started {
 impl Jobs {
     /// Applies a change, then tells everybody whom it concerns.
     pub(super) async fn change(&self, id: JobId, change: Change) -> Result<Arc<Job>, ApplyError> {
-        let (progress, cancel) = (
-            matches!(change, Change::Progress { .. }),
-            matches!(change, Change::Cancel),
-        );
+        let (progress, cancel) =
+            (matches!(change, Change::Progress { .. }), matches!(change, Change::Cancel));
         let now = self.0.clock.now();
         let job = self.0.store.apply(id, change, now).await?;
         let only_told = cancel && job.state.name() == StateName::Processing;
         let moves = !(progress || only_told);
-        let kind = if moves {
-            EventKind::State(job.state.name())
-        } else {
-            EventKind::Progress
-        };
+        let kind = if moves { EventKind::State(job.state.name()) } else { EventKind::Progress };
         self.0.events.tell(kind, now, &job);
         if moves {
             if job.state.is_terminal() {
@@ -97,9 +91,7 @@ impl Jobs {
         if !known.is_some_and(|known| known.is_in_run(job.runs)) {
             return;
         }
-        job.spec
-            .log
-            .push(LogLine::new(self.0.clock.now(), job.attempt, level, message));
+        job.spec.log.push(LogLine::new(self.0.clock.now(), job.attempt, level, message));
     }
 
     /// Room for a job that is due. Waits as long as it takes.

@@ -59,11 +59,7 @@ impl Line {
         let newly = finished - self.measured.swap(finished, Ordering::Relaxed);
         let now = newly as f64 / elapsed.as_secs_f64().max(0.001);
         let before = self.throughput_per_second();
-        let smoothed = if before == 0.0 {
-            now
-        } else {
-            before + WEIGHT * (now - before)
-        };
+        let smoothed = if before == 0.0 { now } else { before + WEIGHT * (now - before) };
         // Below one job in a quarter of an hour it is idle rather than slow.
         let smoothed = if smoothed < 0.001 { 0.0 } else { smoothed };
         self.throughput.store(smoothed.to_bits(), Ordering::Relaxed);
@@ -88,16 +84,8 @@ mod tests {
 
     #[test]
     fn throughput_follows_what_finished() {
-        let settings = QueueSettings {
-            capacity: 1,
-            concurrency: 1,
-            enqueue_wait: Duration::ZERO,
-        };
-        let line = Line::new(
-            QueueName::new("default").unwrap(),
-            Arc::new(MemoryQueue::new(1)),
-            settings,
-        );
+        let settings = QueueSettings { capacity: 1, concurrency: 1, enqueue_wait: Duration::ZERO };
+        let line = Line::new(QueueName::new("default").unwrap(), Arc::new(MemoryQueue::new(1)), settings);
         assert_eq!(line.seconds_for(10), None);
         for _ in 0..20 {
             line.finished_one();

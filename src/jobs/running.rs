@@ -91,11 +91,7 @@ impl Running {
     /// The attempts that should have ended by now and did not.
     pub(crate) fn stuck(&self, elapsed: Duration) -> Vec<(JobId, Arc<Leash>)> {
         let late = |leash: &Leash| leash.ends_by.load(Ordering::Relaxed) < millis(elapsed);
-        self.0
-            .iter()
-            .filter(|entry| late(entry))
-            .map(|entry| (*entry.key(), Arc::clone(&entry)))
-            .collect()
+        self.0.iter().filter(|entry| late(entry)).map(|entry| (*entry.key(), Arc::clone(&entry))).collect()
     }
 
     /// How many attempts are under way.

@@ -261,36 +261,17 @@ impl Jobs {
 
     /// Why a job does not run yet; nothing when it runs or has come to its end.
     pub fn waiting(&self, job: &Job, now: Timestamp) -> Option<Waiting> {
-        let room = Waiting {
-            reason: WaitingFor::Room,
-            until: None,
-            ahead: 0,
-        };
+        let room = Waiting { reason: WaitingFor::Room, until: None, ahead: 0 };
         let until = |reason, due| {
-            if due > now {
-                Waiting {
-                    reason,
-                    until: Some(due),
-                    ahead: 0,
-                }
-            } else {
-                room
-            }
+            if due > now { Waiting { reason, until: Some(due), ahead: 0 } } else { room }
         };
         match job.state {
             JobState::Scheduled { due } => Some(until(WaitingFor::Schedule, due)),
             JobState::Failed { due } => Some(until(WaitingFor::Retry, due)),
             JobState::Pending { turn: None, .. } => Some(room),
             JobState::Pending { turn: Some(turn), .. } => {
-                let ahead = self
-                    .line_of(job)
-                    .and_then(|line| line.queue.ahead(turn))
-                    .unwrap_or(0);
-                Some(Waiting {
-                    reason: WaitingFor::Turn,
-                    until: None,
-                    ahead,
-                })
+                let ahead = self.line_of(job).and_then(|line| line.queue.ahead(turn)).unwrap_or(0);
+                Some(Waiting { reason: WaitingFor::Turn, until: None, ahead })
             }
             _ => None,
         }
@@ -299,12 +280,7 @@ impl Jobs {
     /// When to ask for a job again, in whole seconds: 1 to 30.
     pub fn poll_pause(&self, job: &Job, now: Timestamp) -> u64 {
         let seconds = match (self.waiting(job, now), self.line_of(job)) {
-            (
-                Some(Waiting {
-                    until: Some(until), ..
-                }),
-                _,
-            ) => until.since(now).as_secs_f64().ceil() as u64,
+            (Some(Waiting { until: Some(until), .. }), _) => until.since(now).as_secs_f64().ceil() as u64,
             (Some(Waiting { ahead, .. }), Some(line)) => line.seconds_for(ahead + 1).unwrap_or(1),
             _ => 1,
         };
@@ -314,9 +290,7 @@ impl Jobs {
     /// When to offer a job to a full queue again, in whole seconds: 1 to 300.
     pub(super) fn full_pause(line: &Line) -> u64 {
         let depth = u64::try_from(line.queue.depth()).unwrap_or(u64::MAX);
-        line.seconds_for(depth)
-            .unwrap_or(LONGEST_POLL_PAUSE)
-            .clamp(1, LONGEST_FULL_PAUSE)
+        line.seconds_for(depth).unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
     }
 
     pub(super) fn line_of(&self, job: &Job) -> Option<&Arc<Line>> {

@@ -58,14 +58,11 @@ impl Jobs {
     /// When there is no such job, or it has come to its end.
     pub async fn cancel(&self, id: JobId) -> Result<Canceled, CancelError> {
         let _inside = self.enter_late().ok_or(CancelError::Draining)?;
-        let job = self
-            .change(id, Change::Cancel)
-            .await
-            .map_err(|error| match error {
-                ApplyError::NotFound => CancelError::NotFound,
-                ApplyError::Refused(refused) => CancelError::Terminal(refused.state),
-                ApplyError::Store(error) => CancelError::Store(error),
-            })?;
+        let job = self.change(id, Change::Cancel).await.map_err(|error| match error {
+            ApplyError::NotFound => CancelError::NotFound,
+            ApplyError::Refused(refused) => CancelError::Terminal(refused.state),
+            ApplyError::Store(error) => CancelError::Store(error),
+        })?;
         if job.state.is_terminal() {
             return Ok(Canceled::Now(job));
         }
@@ -85,19 +82,14 @@ impl Jobs {
         let _inside = self.enter().ok_or(RetryError::Submit(SubmitError::Draining))?;
         let job = self.get(id).await?.ok_or(RetryError::NotFound)?;
         let state = job.state.name();
-        if matches!(
-            state,
-            StateName::Pending | StateName::Processing | StateName::Completed
-        ) {
+        if matches!(state, StateName::Pending | StateName::Processing | StateName::Completed) {
             return Err(RetryError::NotRetryable(state));
         }
         let line = self.line_of(&job).ok_or(RetryError::NotFound)?;
         let mut slot = self.room_for_one(line).await.map_err(RetryError::Submit)?;
         drop(job);
-        let job = self
-            .change(id, Change::Retry { turn: slot.turn() })
-            .await
-            .map_err(|error| match error {
+        let job =
+            self.change(id, Change::Retry { turn: slot.turn() }).await.map_err(|error| match error {
                 ApplyError::NotFound => RetryError::NotFound,
                 ApplyError::Refused(refused) => RetryError::NotRetryable(refused.state),
                 ApplyError::Store(error) => RetryError::Store(error),

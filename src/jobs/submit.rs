@@ -80,10 +80,7 @@ impl Jobs {
             }
             _ => None,
         };
-        self.keep(vec![(job, slot)], now)
-            .await?
-            .pop()
-            .ok_or(SubmitError::Draining)
+        self.keep(vec![(job, slot)], now).await?.pop().ok_or(SubmitError::Draining)
     }
 
     /// Accepts all of these jobs or none.
@@ -99,10 +96,7 @@ impl Jobs {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let limit = self.0.limits.batch;
         if all.is_empty() || all.len() > limit {
-            return Err(SubmitError::Invalid(vec![Fault::new(
-                "",
-                format!("must hold 1 to {limit} jobs"),
-            )]));
+            return Err(SubmitError::Invalid(vec![Fault::new("", format!("must hold 1 to {limit} jobs"))]));
         }
         let mut faults = Vec::new();
         let mut unknown = false;
@@ -131,9 +125,7 @@ impl Jobs {
         let mut jobs = Vec::with_capacity(all.len());
         let mut wanted: BTreeMap<QueueName, usize> = BTreeMap::new();
         for new in all {
-            let registered = self
-                .registered(&new)
-                .map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
+            let registered = self.registered(&new).map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
             let job = self.job(new, registered, now);
             if let JobState::Pending { .. } = job.state {
                 *wanted.entry(job.spec.queue.clone()).or_default() += 1;
@@ -183,10 +175,7 @@ impl Jobs {
         let registered = self.registered(new);
         let limit = self.0.limits.payload;
         if registered.is_ok() && new.payload.get().len() > limit {
-            return Err(SubmitError::PayloadTooLarge {
-                pointer: format!("{parent}/payload"),
-                limit,
-            });
+            return Err(SubmitError::PayloadTooLarge { pointer: format!("{parent}/payload"), limit });
         }
         let faults = self.faults(new, &registered);
         if faults.is_empty()
@@ -195,20 +184,13 @@ impl Jobs {
             return Ok(registered);
         }
         let faults = faults.into_iter().map(|fault| fault.under(parent)).collect();
-        Err(if registered.is_err() {
-            SubmitError::UnknownKind(faults)
-        } else {
-            SubmitError::Invalid(faults)
-        })
+        Err(if registered.is_err() { SubmitError::UnknownKind(faults) } else { SubmitError::Invalid(faults) })
     }
 
     fn registered(&self, new: &NewJob) -> Result<&Arc<Registered>, Fault> {
         self.0.registry.get(new.kind.as_str()).ok_or_else(|| {
             let names = self.0.registry.names();
-            Fault::new(
-                "/kind",
-                unknown("kind", new.kind.as_str(), names.iter().map(|name| name.as_str())),
-            )
+            Fault::new("/kind", unknown("kind", new.kind.as_str(), names.iter().map(|name| name.as_str())))
         })
     }
 
@@ -220,33 +202,17 @@ impl Jobs {
                 faults.push(Fault::new(pointer, detail));
             }
         };
-        if let Some(queue) = new
-            .queue
-            .as_ref()
-            .filter(|queue| !self.0.lines.contains_key(*queue))
-        {
+        if let Some(queue) = new.queue.as_ref().filter(|queue| !self.0.lines.contains_key(*queue)) {
             let names = self.queue_names();
             let detail = unknown("queue", queue.as_str(), names.iter().map(|name| name.as_str()));
             check(false, "/queue", &detail);
         }
         let attempts = new.max_attempts.unwrap_or(1);
-        check(
-            (1..=MAX_ATTEMPTS).contains(&attempts),
-            "/max_attempts",
-            "must be 1 to 100",
-        );
+        check((1..=MAX_ATTEMPTS).contains(&attempts), "/max_attempts", "must be 1 to 100");
         let timeout = new.timeout.unwrap_or(SHORTEST);
-        check(
-            (SHORTEST..=LONGEST_TIMEOUT).contains(&timeout),
-            "/timeout",
-            "must be 1ms to 24h",
-        );
+        check((SHORTEST..=LONGEST_TIMEOUT).contains(&timeout), "/timeout", "must be 1ms to 24h");
         let expires_in = new.expires_in.unwrap_or(SHORTEST);
-        check(
-            (SHORTEST..=LONGEST_DELAY).contains(&expires_in),
-            "/expires_in",
-            "must be 1ms to 366d",
-        );
+        check((SHORTEST..=LONGEST_DELAY).contains(&expires_in), "/expires_in", "must be 1ms to 366d");
         match new.delay {
             Some(Delay::For(delay)) => check(delay <= LONGEST_DELAY, "/delay", "must be at most 366d"),
             Some(Delay::Until(time)) => {
@@ -269,10 +235,7 @@ impl Jobs {
         let state = if due > now {
             JobState::Scheduled { due }
         } else {
-            JobState::Pending {
-                turn: None,
-                since: now,
-            }
+            JobState::Pending { turn: None, since: now }
         };
         let spec = Spec {
             id: self.0.clock.job_id(now),
@@ -285,11 +248,7 @@ impl Jobs {
             tags: new.tags.into(),
             log: JobLog::default(),
         };
-        Job::new(
-            spec,
-            state,
-            new.expires_in.map(|expires_in| now.after(expires_in)),
-        )
+        Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))
     }
 
     pub(super) async fn room_for_one(&self, line: &Line) -> Result<Slot, SubmitError> {

@@ -32,18 +32,11 @@ impl Waiters {
     /// Takes a place. Look at the job only after that, and a wake-up cannot be missed.
     pub(crate) fn join(&self, id: JobId) -> Place<'_> {
         self.count.fetch_add(1, Ordering::SeqCst);
-        let mut bell = self.by_job.entry(id).or_insert_with(|| Bell {
-            waiting: 0,
-            notify: Arc::default(),
-        });
+        let mut bell = self.by_job.entry(id).or_insert_with(|| Bell { waiting: 0, notify: Arc::default() });
         bell.waiting += 1;
         let notify = Arc::clone(&bell.notify);
         drop(bell);
-        Place {
-            waiters: self,
-            id,
-            notify,
-        }
+        Place { waiters: self, id, notify }
     }
 
     /// The job has come to its end.

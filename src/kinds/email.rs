@@ -12,8 +12,8 @@ const NAMED: usize = 5;
 
 /// Runs `email` jobs. The result is `{"message_id", "accepted", "response"}`.
 ///
-/// A cancellation stops a mail only before it is sent: half way through, whether the server took it would never be
-/// known, and every step of the conversation has its own timeout.
+/// A cancellation stops a mail until the server has heard of it: half way through, whether the server took it would never
+/// be known, and every step of the conversation has its own timeout.
 pub struct EmailHandler {
     /// How mails leave.
     pub mailer: Mailer,
@@ -28,37 +28,19 @@ impl Handler for EmailHandler {
 
     async fn run(&self, input: Email, cx: &Context) -> Result<Outcome, Failure> {
         // The payload was checked when it was submitted; a template can have changed since.
-        let draft = input
-            .parse(self.mailer.templates())
-            .map_err(|faults| invalid(&faults))?;
-        let mail = self
-            .mailer
-            .compose(cx.created_at(), draft)
-            .map_err(|faults| invalid(&faults))?;
+        let draft = input.parse(self.mailer.templates()).map_err(|faults| invalid(&faults))?;
+        let mail = self.mailer.compose(cx.run_at(), draft).map_err(|faults| invalid(&faults))?;
         if cx.is_canceled() {
-            return Err(Failure::transient(
-                "canceled",
-                "canceled before the mail was sent",
-            ));
+            return Err(Failure::transient("canceled", "canceled before the mail was sent"));
         }
-        let names: Vec<String> = mail
-            .recipients()
-            .into_iter()
-            .take(NAMED)
-            .map(|a| mask(a.as_ref()))
-            .collect();
+        let names: Vec<String> =
+            mail.recipients().into_iter().take(NAMED).map(|a| mask(a.as_ref())).collect();
         let more = mail.recipients().len() - names.len();
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        cx.log(LogLevel::Info, &format!("sending to {}{more}", names.join(", ")))
-            .await;
-        match self.mailer.send(cx.job_id(), &mail).await {
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        cx.log(LogLevel::Info, &format!("sending to {}{more}", names.join(", "))).await;
+        match self.mailer.send(cx.job_id(), &mail, cx.cancellation()).await {
             Ok(sent) => {
-                cx.log(LogLevel::Info, &format!("taken as {}", sent.message_id))
-                    .await;
+                cx.log(LogLevel::Info, &format!("taken as {}", sent.message_id)).await;
                 let result = json!({"message_id": sent.message_id, "accepted": sent.accepted, "response": sent.response});
                 Ok(Outcome::json(&result)?)
             }
@@ -70,24 +52,11 @@ impl Handler for EmailHandler {
     }
 }
 
-fn failure(
-    SendError {
-        code,
-        message,
-        retryable,
-    }: SendError,
-) -> Failure {
-    if retryable {
-        Failure::transient(code, message)
-    } else {
-        Failure::permanent(code, message)
-    }
+fn failure(SendError { code, message, retryable }: SendError) -> Failure {
+    if retryable { Failure::transient(code, message) } else { Failure::permanent(code, message) }
 }
 
 fn invalid(faults: &[Fault]) -> Failure {
-    let faults: Vec<String> = faults
-        .iter()
-        .map(|f| format!("/payload{}: {}", f.pointer, f.detail))
-        .collect();
+    let faults: Vec<String> = faults.iter().map(|f| format!("/payload{}: {}", f.pointer, f.detail)).collect();
     Failure::permanent("invalid-payload", faults.join("; "))
 }

@@ -11,20 +11,15 @@ use crate::mail::{
     parse_mailbox,
 };
 
+/// How many faults are told at once: a person reads fewer, and a payload can have a million.
+const MAX_FAULTS: usize = 100;
+
+/// How many files a mail may have.
+const MAX_ATTACHMENTS: usize = 50;
+
 /// Every member that the payload may have.
-const MEMBERS: [&str; 11] = [
-    "to",
-    "cc",
-    "bcc",
-    "reply_to",
-    "template",
-    "data",
-    "locale",
-    "subject",
-    "text",
-    "html",
-    "attachments",
-];
+const MEMBERS: [&str; 11] =
+    ["to", "cc", "bcc", "reply_to", "template", "data", "locale", "subject", "text", "html", "attachments"];
 
 /// The members of an attachment, all of them needed.
 const ATTACHMENT_MEMBERS: [&str; 3] = ["filename", "content_type", "content_base64"];
@@ -33,31 +28,37 @@ const ATTACHMENT_MEMBERS: [&str; 3] = ["filename", "content_type", "content_base
 pub(super) struct Reader<'a> {
     members: &'a Map<String, Value>,
     faults: Vec<Fault>,
+    /// Whether there were more.
+    more: bool,
+    /// How many recipients are looked at from here on.
+    recipients: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(members: &'a Map<String, Value>) -> Self {
-        Self {
-            members,
-            faults: Vec::new(),
-        }
+        Self { members, faults: Vec::new(), more: false, recipients: MAX_RECIPIENTS }
     }
 
-    /// Reads everything.
+    /// Reads everything; at most [`MAX_FAULTS`] faults are kept.
     pub(super) fn read(mut self, templates: &Templates) -> Result<Draft, Vec<Fault>> {
         self.refuse_unknown();
         let mut draft = self.addressed();
         self.content(templates, &mut draft);
         draft.attachments = self.attachments();
-        if self.faults.is_empty() {
-            Ok(draft)
-        } else {
-            Err(self.faults)
+        match self.faults.last_mut() {
+            None => return Ok(draft),
+            Some(last) if self.more => last.detail.push_str("; and more is wrong"),
+            Some(_) => {}
         }
+        Err(self.faults)
     }
 
     fn fault(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.faults.push(Fault::new(pointer, detail));
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(Fault::new(pointer, detail));
+        } else {
+            self.more = true;
+        }
     }
 
     /// A member; `null` counts as missing.
@@ -74,11 +75,7 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse_unknown(&mut self) {
-        for member in self
-            .members
-            .keys()
-            .filter(|member| !MEMBERS.contains(&member.as_str()))
-        {
+        for member in self.members.keys().filter(|member| !MEMBERS.contains(&member.as_str())) {
             self.fault(
                 format!("/{}", Fault::escape(member)),
                 format!("is not one of {}", MEMBERS.join(", ")),
@@ -90,29 +87,15 @@ impl<'a> Reader<'a> {
         let to = self.addresses("to");
         let cc = self.addresses("cc");
         let bcc = self.addresses("bcc");
-        let given: usize = ["to", "cc", "bcc"]
-            .into_iter()
-            .filter_map(|member| self.get(member))
-            .map(count)
-            .sum();
+        let given: usize =
+            ["to", "cc", "bcc"].into_iter().filter_map(|member| self.get(member)).map(count).sum();
         if given == 0 {
             self.fault("/to", "at least one recipient is required, in to, cc or bcc");
         } else if given > MAX_RECIPIENTS {
-            self.fault(
-                "/to",
-                format!("at most {MAX_RECIPIENTS} recipients, in to, cc and bcc together"),
-            );
+            self.fault("/to", format!("at most {MAX_RECIPIENTS} recipients, in to, cc and bcc together"));
         }
-        let reply_to = self
-            .text("reply_to")
-            .and_then(|text| self.address("/reply_to", text));
-        Draft {
-            to,
-            cc,
-            bcc,
-            reply_to,
-            ..Draft::default()
-        }
+        let reply_to = self.text("reply_to").and_then(|text| self.address("/reply_to", text));
+        Draft { to, cc, bcc, reply_to, ..Draft::default() }
     }
 
     fn addresses(&mut self, member: &str) -> Vec<Mailbox> {
@@ -122,7 +105,8 @@ impl<'a> Reader<'a> {
             Some(Value::String(text)) => self.address(&pointer, text).into_iter().collect(),
             Some(Value::Array(list)) => {
                 // Beyond the limit the list is refused anyway; a fault for each of a thousand would help nobody.
-                let list = list.iter().take(MAX_RECIPIENTS + 1).enumerate();
+                let list = list.iter().take(self.recipients).enumerate();
+                self.recipients -= list.len();
                 let read = list.filter_map(|(index, value)| {
                     let pointer = format!("{pointer}/{index}");
                     if let Some(text) = value.as_str() {
@@ -142,15 +126,11 @@ impl<'a> Reader<'a> {
     }
 
     fn address(&mut self, pointer: &str, text: &str) -> Option<Mailbox> {
-        parse_mailbox(text)
-            .map_err(|reason| self.fault(pointer, reason))
-            .ok()
+        parse_mailbox(text).map_err(|reason| self.fault(pointer, reason)).ok()
     }
 
     fn content(&mut self, templates: &Templates, draft: &mut Draft) {
-        let written = ["subject", "text", "html"]
-            .into_iter()
-            .filter(|member| self.get(member).is_some());
+        let written = ["subject", "text", "html"].into_iter().filter(|member| self.get(member).is_some());
         let written: Vec<_> = written.collect();
         if self.get("template").is_none() {
             for member in ["data", "locale"] {
@@ -159,10 +139,7 @@ impl<'a> Reader<'a> {
                 }
             }
             if written.is_empty() {
-                self.fault(
-                    "/template",
-                    "either template, or subject with text or html, is required",
-                );
+                self.fault("/template", "either template, or subject with text or html, is required");
             } else {
                 self.written(draft);
             }
@@ -183,14 +160,8 @@ impl<'a> Reader<'a> {
             }
             subject.clone_into(&mut draft.subject);
         }
-        draft.text = self
-            .text("text")
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned);
-        draft.html = self
-            .text("html")
-            .filter(|html| !html.is_empty())
-            .map(str::to_owned);
+        draft.text = self.text("text").filter(|text| !text.is_empty()).map(str::to_owned);
+        draft.html = self.text("html").filter(|html| !html.is_empty()).map(str::to_owned);
         let bodies = ["text", "html"].into_iter().filter_map(|member| self.get(member));
         if !bodies.into_iter().any(|body| body.as_str() != Some("")) {
             self.fault("/text", "a body is required, in text or html");
@@ -211,18 +182,20 @@ impl<'a> Reader<'a> {
                 // The notice of a job: no person asked for it at that moment, and no machine should answer it.
                 draft.auto_submitted = name == "job_finished";
             }
-            Err(faults) => self.faults.extend(faults),
+            Err(faults) => faults.into_iter().for_each(|fault| self.fault(fault.pointer, fault.detail)),
         }
     }
 
     fn attachments(&mut self) -> Vec<Attachment> {
         match self.get("attachments") {
             None => Vec::new(),
-            Some(Value::Array(files)) => files
-                .iter()
-                .enumerate()
-                .filter_map(|(index, file)| self.attachment(index, file))
-                .collect(),
+            Some(Value::Array(files)) => {
+                if files.len() > MAX_ATTACHMENTS {
+                    self.fault("/attachments", format!("at most {MAX_ATTACHMENTS} files"));
+                }
+                let files = files.iter().take(MAX_ATTACHMENTS).enumerate();
+                files.filter_map(|(index, file)| self.attachment(index, file)).collect()
+            }
             Some(_) => {
                 self.fault("/attachments", "must be a list");
                 Vec::new()
@@ -236,24 +209,14 @@ impl<'a> Reader<'a> {
             self.fault(at, "must be an object");
             return None;
         };
-        for member in members
-            .keys()
-            .filter(|member| !ATTACHMENT_MEMBERS.contains(&member.as_str()))
-        {
+        for member in members.keys().filter(|member| !ATTACHMENT_MEMBERS.contains(&member.as_str())) {
             let detail = format!("is not one of {}", ATTACHMENT_MEMBERS.join(", "));
             self.fault(format!("{at}/{}", Fault::escape(member)), detail);
         }
         let [filename, content_type, content] = ATTACHMENT_MEMBERS.map(|member| {
             let value = members.get(member).filter(|value| !value.is_null());
-            let reason = if value.is_none() {
-                "is required"
-            } else {
-                "must be a string"
-            };
-            value
-                .and_then(Value::as_str)
-                .ok_or_else(|| self.fault(format!("{at}/{member}"), reason))
-                .ok()
+            let reason = if value.is_none() { "is required" } else { "must be a string" };
+            value.and_then(Value::as_str).ok_or_else(|| self.fault(format!("{at}/{member}"), reason)).ok()
         });
         if let Some(reason) = filename.and_then(check_file_name) {
             self.fault(format!("{at}/filename"), reason);
@@ -263,10 +226,7 @@ impl<'a> Reader<'a> {
         }
         let content = content?;
         let content = BASE64_STANDARD.decode(content).map_err(|_| {
-            self.fault(
-                format!("{at}/content_base64"),
-                "must be standard base64 with padding",
-            );
+            self.fault(format!("{at}/content_base64"), "must be standard base64 with padding");
         });
         Some(Attachment {
             filename: filename?.to_owned(),

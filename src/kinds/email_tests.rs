@@ -10,19 +10,14 @@ use crate::job::JobError;
 use crate::mail::{MAX_RECIPIENTS, Mailer, Settings, TransportSettings};
 
 fn handler(max_bytes: usize) -> EmailHandler {
-    let transport = TransportSettings::Capture {
-        max_messages: 10,
-        max_bytes,
-    };
+    let transport = TransportSettings::Capture { max_messages: 10, max_bytes };
     let settings = Settings {
         from: "Shop <shop@example.com>".into(),
         app_name: "Shop".into(),
         templates: None,
         transport,
     };
-    EmailHandler {
-        mailer: Mailer::new(settings, Clock::system()).unwrap(),
-    }
+    EmailHandler { mailer: Mailer::new(settings, Clock::system()).unwrap() }
 }
 
 fn email(payload: Value) -> Email {
@@ -31,10 +26,7 @@ fn email(payload: Value) -> Email {
 
 fn faults(payload: Value) -> Vec<(String, String)> {
     let faults = handler(1 << 20).check(&email(payload));
-    faults
-        .into_iter()
-        .map(|fault| (fault.pointer, fault.detail))
-        .collect()
+    faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
 }
 
 fn pointers(payload: Value) -> Vec<String> {
@@ -105,13 +97,7 @@ fn every_fault_is_found_at_once() {
         "/attachments/2",
     ];
     let found = faults(payload);
-    assert_eq!(
-        found
-            .iter()
-            .map(|(pointer, _)| pointer.as_str())
-            .collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(found.iter().map(|(pointer, _)| pointer.as_str()).collect::<Vec<_>>(), expected);
     assert!(!format!("{found:?}").contains("eve"), "a fault repeats a value");
 }
 
@@ -120,22 +106,13 @@ fn template_and_text_exclude_each_other_and_one_is_needed() {
     let welcome = json!({"template": "welcome", "data": {"name": "Ada"}});
     assert_eq!(pointers(plain(welcome)), ["/subject", "/text"]);
     assert_eq!(pointers(json!({"to": "ada@example.com"})), ["/template"]);
-    assert_eq!(
-        pointers(json!({"to": "ada@example.com", "subject": "s"})),
-        ["/text"]
-    );
+    assert_eq!(pointers(json!({"to": "ada@example.com", "subject": "s"})), ["/text"]);
     assert_eq!(
         pointers(json!({"to": "ada@example.com", "subject": "s", "text": "", "html": null})),
         ["/text"]
     );
-    assert_eq!(
-        pointers(json!({"to": "ada@example.com", "html": "t"})),
-        ["/subject"]
-    );
-    assert_eq!(
-        pointers(plain(json!({"data": {}, "locale": "de"}))),
-        ["/data", "/locale"]
-    );
+    assert_eq!(pointers(json!({"to": "ada@example.com", "html": "t"})), ["/subject"]);
+    assert_eq!(pointers(plain(json!({"data": {}, "locale": "de"}))), ["/data", "/locale"]);
     assert_eq!(pointers(plain(json!({"subject": " "}))), ["/subject"]);
 }
 
@@ -145,20 +122,11 @@ fn templates_are_checked_with_the_rest() {
     assert_eq!(pointers(reset), ["/to", "/locale", "/data/reset_url"]);
     let to = |rest: Value| {
         let mut payload = json!({"to": "ada@example.com"});
-        payload
-            .as_object_mut()
-            .unwrap()
-            .extend(rest.as_object().unwrap().clone());
+        payload.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         pointers(payload)
     };
-    assert_eq!(
-        to(json!({"template": "password_reset"})),
-        ["/data/name", "/data/reset_url"]
-    );
-    assert_eq!(
-        to(json!({"template": "password_rest", "data": {}})),
-        ["/template"]
-    );
+    assert_eq!(to(json!({"template": "password_reset"})), ["/data/name", "/data/reset_url"]);
+    assert_eq!(to(json!({"template": "password_rest", "data": {}})), ["/template"]);
     assert_eq!(to(json!({"template": 5})), ["/template"]);
     assert_eq!(to(json!({"template": "welcome", "data": []})), ["/data"]);
     let script = json!({"template": "password_reset", "data": {"name": "A", "reset_url": "javascript:x"}});
@@ -168,23 +136,35 @@ fn templates_are_checked_with_the_rest() {
 #[test]
 fn recipients_are_limited_together() {
     let many = |n: usize| vec!["ada@example.com"; n];
-    for (to, cc, bcc, ok) in [
-        (1, 0, 0, true),
-        (48, 1, 1, true),
-        (49, 1, 1, false),
-        (0, 0, 0, false),
-        (51, 0, 0, false),
-    ] {
+    for (to, cc, bcc, ok) in
+        [(1, 0, 0, true), (48, 1, 1, true), (49, 1, 1, false), (0, 0, 0, false), (51, 0, 0, false)]
+    {
         let found = pointers(plain(json!({"to": many(to), "cc": many(cc), "bcc": many(bcc)})));
         assert_eq!(found.is_empty(), ok, "{to} {cc} {bcc}: {found:?}");
     }
-    assert_eq!(
-        pointers(plain(json!({"to": vec![5; 10 * MAX_RECIPIENTS]}))).len(),
-        MAX_RECIPIENTS + 2
-    );
+    assert_eq!(pointers(plain(json!({"to": vec![5; 10 * MAX_RECIPIENTS]}))).len(), MAX_RECIPIENTS + 1);
     for payload in [json!(5), json!([]), json!("x"), json!(null)] {
         assert_eq!(pointers(payload), [""]);
     }
+}
+
+#[test]
+fn faults_are_limited() {
+    let found = faults(plain(json!({"attachments": vec![0; 100_000]})));
+    assert_eq!(found.len(), 51);
+    assert_eq!(found[0], ("/attachments".to_owned(), "at most 50 files".to_owned()));
+    let unknown = |n: usize| plain((0..n).map(|n| (format!("x{n:03}"), json!(0))).collect());
+    let found = faults(unknown(100));
+    assert_eq!(found.len(), 100);
+    assert!(!found[99].1.contains("more"), "{found:?}");
+    let found = faults(unknown(101));
+    assert_eq!(found.len(), 100);
+    assert!(found[99].1.ends_with("; and more is wrong"), "{found:?}");
+    let lists = json!({"to": vec![0; 40], "cc": vec![0; 40], "bcc": vec![0; 40]});
+    assert_eq!(pointers(plain(lists)).len(), MAX_RECIPIENTS + 1);
+    let links = json!({"to": "ada@example.com", "template": "password_reset",
+        "data": {"name": "A", "reset_url": vec!["/"; 1_000]}});
+    assert_eq!(pointers(links).len(), 100);
 }
 
 #[tokio::test]
@@ -195,29 +175,18 @@ async fn a_mail_is_sent_and_its_result_says_how() {
         .with("cc", json!(["bob@example.com"]))
         .attach("a.txt", "text/plain", b"hi")
         .attach("b.txt", "text/plain", b"ho");
-    let Outcome::Completed(result) = handler.run(input, &cx).await.unwrap() else {
-        panic!("not completed")
-    };
+    let Outcome::Completed(result) = handler.run(input, &cx).await.unwrap() else { panic!("not completed") };
     let result: Value = serde_json::from_slice(&result.bytes).unwrap();
-    assert_eq!(
-        result["message_id"],
-        "<ffffffff-ffff-ffff-ffff-ffffffffffff@example.com>"
-    );
+    assert_eq!(result["message_id"], "<ffffffff-ffff-ffff-ffff-ffffffffffff@example.com>");
     assert_eq!(result["accepted"], json!(["ada@example.com", "bob@example.com"]));
     assert!(result["response"].as_str().unwrap().starts_with("250 "));
     let log = heard.log.lock().unwrap().join("\n");
     assert!(log.contains("a***@example.com, b***@example.com"), "{log}");
-    assert!(
-        !log.contains("ada@") && !log.contains("bob@") && !log.contains("Welcome"),
-        "{log}"
-    );
+    assert!(!log.contains("ada@") && !log.contains("bob@") && !log.contains("Welcome"), "{log}");
     let mail = handler.mailer.captured().unwrap().list().remove(0);
     assert_eq!(mail.summary.subject, "Welcome to Shop");
     assert_eq!(mail.summary.attachments.len(), 2);
-    assert_eq!(
-        mail.headers["Date"], "Thu, 01 Jan 1970 00:00:00 +0000",
-        "the date is when the job was accepted"
-    );
+    assert_eq!(mail.headers["Date"], "Fri, 02 Jan 1970 00:00:00 +0000", "the date is when the job was due");
     assert!(!mail.headers.contains_key("Auto-Submitted"));
 }
 
@@ -226,10 +195,7 @@ async fn the_notice_of_a_job_says_that_a_machine_wrote_it() {
     let handler = handler(1 << 20);
     let job = json!({"job": {"id": "i", "kind": "k", "state": "completed"}});
     let (cx, _, _) = context("email", 1);
-    handler
-        .run(Email::from_template("ops@example.com", "job_finished", &job), &cx)
-        .await
-        .unwrap();
+    handler.run(Email::from_template("ops@example.com", "job_finished", &job), &cx).await.unwrap();
     let mail = handler.mailer.captured().unwrap().list().remove(0);
     assert_eq!(mail.headers["Auto-Submitted"], "auto-generated");
 }
@@ -240,12 +206,7 @@ async fn what_cannot_be_sent_fails_for_good_or_for_now() {
     let (cx, token, _) = context("email", 1);
     let error = JobError::from(handler(10).run(text(), &cx).await.unwrap_err());
     assert_eq!((&*error.code, error.retryable), ("mail-too-large", false));
-    let error = JobError::from(
-        handler(1 << 20)
-            .run(text().with("to", "nobody"), &cx)
-            .await
-            .unwrap_err(),
-    );
+    let error = JobError::from(handler(1 << 20).run(text().with("to", "nobody"), &cx).await.unwrap_err());
     assert_eq!((&*error.code, error.retryable), ("invalid-payload", false));
     assert!(
         error.message.contains("/payload/to: ") && !error.message.contains("nobody"),

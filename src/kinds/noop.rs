@@ -70,17 +70,13 @@ impl Handler for NoopHandler {
 
     async fn run(&self, input: Noop, cx: &Context) -> Result<Outcome, Failure> {
         let orders = input.orders().map_err(|faults| {
-            let faults: Vec<String> = faults
-                .iter()
-                .map(|f| format!("/payload{}: {}", f.pointer, f.detail))
-                .collect();
+            let faults: Vec<String> =
+                faults.iter().map(|f| format!("/payload{}: {}", f.pointer, f.detail)).collect();
             Failure::permanent("invalid-payload", faults.join("; "))
         })?;
         orders.rest(cx).await?;
         if let Some(fail) = orders.fail
-            && orders
-                .fail_times
-                .is_none_or(|times| u64::from(cx.attempt()) <= times)
+            && orders.fail_times.is_none_or(|times| u64::from(cx.attempt()) <= times)
         {
             match fail {
                 Fail::Transient => {
@@ -95,10 +91,7 @@ impl Handler for NoopHandler {
         // The text that came in goes out, without having been copied.
         let text: Box<str> = input.0.into();
         let bytes = text.into_boxed_bytes().into_vec().into();
-        Ok(Outcome::Completed(JobResult {
-            media_type: "application/json".into(),
-            bytes,
-        }))
+        Ok(Outcome::Completed(JobResult { media_type: "application/json".into(), bytes }))
     }
 }
 
@@ -111,8 +104,7 @@ impl Orders {
             }
             if self.steps > 0 {
                 let percent = u64::from(part) * 100 / u64::from(parts);
-                cx.progress(percent as u8, &format!("step {part} of {parts}"))
-                    .await;
+                cx.progress(percent as u8, &format!("step {part} of {parts}")).await;
             }
         }
         Ok(())
@@ -146,9 +138,7 @@ impl Noop {
             steps: read.member("steps", members.steps, steps).unwrap_or_default(),
             fail: read.member("fail", members.fail, fail),
             fail_times: read.member("fail_times", members.fail_times, |value| {
-                value
-                    .as_u64()
-                    .ok_or_else(|| "must be a whole number, 0 or more".to_owned())
+                value.as_u64().ok_or_else(|| "must be a whole number, 0 or more".to_owned())
             }),
             ignore_cancel: read
                 .member("ignore_cancel", members.ignore_cancel, |value| {
@@ -156,11 +146,7 @@ impl Noop {
                 })
                 .unwrap_or_default(),
         };
-        if faults.is_empty() {
-            Ok(orders)
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(orders) } else { Err(faults) }
     }
 }
 
@@ -175,19 +161,14 @@ impl Reader<'_> {
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         let read = read(&value.filter(|value| !value.is_null())?);
-        read.map_err(|detail| self.0.push(Fault::new(format!("/{name}"), detail)))
-            .ok()
+        read.map_err(|detail| self.0.push(Fault::new(format!("/{name}"), detail))).ok()
     }
 }
 
 fn duration(value: &Value) -> Result<Duration, String> {
     let duration = value.as_str().and_then(|text| parse_duration(text).ok());
     let duration = duration.ok_or("must be a duration with its unit, such as \"250ms\"")?;
-    if duration > MAX_SLEEP {
-        Err("must be at most 1h".to_owned())
-    } else {
-        Ok(duration)
-    }
+    if duration > MAX_SLEEP { Err("must be at most 1h".to_owned()) } else { Ok(duration) }
 }
 
 fn steps(value: &Value) -> Result<u32, String> {
@@ -218,11 +199,7 @@ mod tests {
     }
 
     fn pointers(json: &str) -> Vec<String> {
-        NoopHandler
-            .check(&noop(json))
-            .into_iter()
-            .map(|fault| fault.pointer)
-            .collect()
+        NoopHandler.check(&noop(json)).into_iter().map(|fault| fault.pointer).collect()
     }
 
     async fn run(json: &str, attempt: u32) -> Result<Outcome, JobError> {
@@ -242,14 +219,8 @@ mod tests {
         }
         let bad =
             r#"{"sleep":"3600001ms","steps":1001,"fail":"maybe","fail_times":-1,"ignore_cancel":"yes"}"#;
-        assert_eq!(
-            pointers(bad),
-            ["/sleep", "/steps", "/fail", "/fail_times", "/ignore_cancel"]
-        );
-        assert_eq!(
-            pointers(r#"{"sleep":30,"steps":1.5,"fail":1}"#),
-            ["/sleep", "/steps", "/fail"]
-        );
+        assert_eq!(pointers(bad), ["/sleep", "/steps", "/fail", "/fail_times", "/ignore_cancel"]);
+        assert_eq!(pointers(r#"{"sleep":30,"steps":1.5,"fail":1}"#), ["/sleep", "/steps", "/fail"]);
         for no_object in ["[]", "1", "null", "\"{\"", r#"{"sleep":"1s","sleep":"2s"}"#] {
             assert_eq!(pointers(no_object), [""], "{no_object}");
         }
@@ -258,23 +229,15 @@ mod tests {
     #[tokio::test]
     async fn the_result_is_the_payload_to_the_letter() {
         let text = r#"{ "b": 1,  "a": [2.50, "ü"] }"#;
-        let Outcome::Completed(result) = run(text, 1).await.unwrap() else {
-            panic!("not completed")
-        };
-        assert_eq!(
-            (&*result.media_type, &result.bytes[..]),
-            ("application/json", text.as_bytes())
-        );
+        let Outcome::Completed(result) = run(text, 1).await.unwrap() else { panic!("not completed") };
+        assert_eq!((&*result.media_type, &result.bytes[..]), ("application/json", text.as_bytes()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn steps_are_spread_over_the_sleep() {
         let (cx, _, heard) = context("noop", 1);
         let began = Instant::now();
-        NoopHandler
-            .run(noop(r#"{"sleep":"10s","steps":4}"#), &cx)
-            .await
-            .unwrap();
+        NoopHandler.run(noop(r#"{"sleep":"10s","steps":4}"#), &cx).await.unwrap();
         assert_eq!(began.elapsed().as_secs(), 10);
         assert_eq!(*heard.progress.lock().unwrap(), [25, 50, 75, 100]);
     }
@@ -285,14 +248,8 @@ mod tests {
         token.cancel();
         let began = Instant::now();
         let error = JobError::from(NoopHandler.run(noop(r#"{"sleep":"1h"}"#), &cx).await.unwrap_err());
-        assert_eq!(
-            (&*error.code, error.retryable, began.elapsed().as_secs()),
-            ("canceled", true, 0)
-        );
-        NoopHandler
-            .run(noop(r#"{"sleep":"1h","ignore_cancel":true}"#), &cx)
-            .await
-            .unwrap();
+        assert_eq!((&*error.code, error.retryable, began.elapsed().as_secs()), ("canceled", true, 0));
+        NoopHandler.run(noop(r#"{"sleep":"1h","ignore_cancel":true}"#), &cx).await.unwrap();
         assert_eq!(began.elapsed().as_secs(), 3600);
     }
 
@@ -301,25 +258,13 @@ mod tests {
         let code = async |json: &str, attempt| run(json, attempt).await.err().map(|e| (e.code, e.retryable));
         let transient = Some(("noop-transient".into(), true));
         assert_eq!(code(r#"{"fail":"transient"}"#, 9).await, transient);
-        assert_eq!(
-            code(r#"{"fail":"permanent"}"#, 1).await,
-            Some(("noop-permanent".into(), false))
-        );
+        assert_eq!(code(r#"{"fail":"permanent"}"#, 1).await, Some(("noop-permanent".into(), false)));
         for (attempt, expected) in [(1, transient.clone()), (2, transient), (3, None)] {
-            assert_eq!(
-                code(r#"{"fail":"transient","fail_times":2}"#, attempt).await,
-                expected,
-                "{attempt}"
-            );
+            assert_eq!(code(r#"{"fail":"transient","fail_times":2}"#, attempt).await, expected, "{attempt}");
         }
         assert_eq!(code(r#"{"fail_times":2}"#, 1).await, None);
-        assert_eq!(
-            code(r#"{"steps":-1}"#, 1).await,
-            Some(("invalid-payload".into(), false))
-        );
-        let panicked = std::panic::AssertUnwindSafe(run(r#"{"fail":"panic"}"#, 1))
-            .catch_unwind()
-            .await;
+        assert_eq!(code(r#"{"steps":-1}"#, 1).await, Some(("invalid-payload".into(), false)));
+        let panicked = std::panic::AssertUnwindSafe(run(r#"{"fail":"panic"}"#, 1)).catch_unwind().await;
         assert!(panicked.is_err());
     }
 }

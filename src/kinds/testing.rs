@@ -28,7 +28,7 @@ impl Reporter for Heard {
     }
 }
 
-/// The context of an attempt of a job of `kind`.
+/// The context of an attempt of a job of `kind`, accepted on the first day of 1970 and due on the second.
 pub(super) fn context(kind: &str, attempt: u32) -> (Context, CancellationToken, Arc<Heard>) {
     let spec = Spec {
         id: JobId::MAX,
@@ -41,19 +41,9 @@ pub(super) fn context(kind: &str, attempt: u32) -> (Context, CancellationToken, 
         tags: Box::default(),
         log: JobLog::default(),
     };
-    let mut job = Job::new(
-        spec,
-        JobState::Pending {
-            turn: Some(1),
-            since: Timestamp::from_millis(0),
-        },
-        None,
-    );
+    let mut job = Job::new(spec, JobState::Pending { turn: Some(1), since: Timestamp::from_millis(0) }, None);
     job.attempt = attempt;
+    job.run_at = Timestamp::from_millis(86_400_000);
     let (token, heard) = (CancellationToken::new(), Arc::new(Heard::default()));
-    (
-        Context::new(Arc::new(job), token.clone(), Arc::<Heard>::clone(&heard)),
-        token,
-        heard,
-    )
+    (Context::new(Arc::new(job), token.clone(), Arc::<Heard>::clone(&heard)), token, heard)
 }

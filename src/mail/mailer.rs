@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
+use tokio_util::sync::CancellationToken;
 
 use super::transport::{Captured, Transport};
 use super::{Draft, Mail, MailFault, Settings, Templates, parse_mailbox};
@@ -38,7 +39,8 @@ pub struct Sent {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SendError {
-    /// A short word for programs: `smtp-451`, `smtp-connect`, `smtp-tls`, `smtp-timeout`, `mail-file`.
+    /// A short word for programs: `smtp-451`, `smtp-connect`, `smtp-tls`, `smtp-timeout`, `smtp-protocol`,
+    /// `smtp-auth`, `canceled`, `mail-file`.
     pub code: Cow<'static, str>,
     /// What happened, in the words of the server if it said something; addresses are masked.
     pub message: String,
@@ -60,34 +62,30 @@ impl Mailer {
             let reason = format!("must be 1 to {MAX_APP_NAME_CHARS} characters");
             faults.push(MailFault::new("mail.app_name", reason));
         } else if settings.app_name.chars().any(char::is_control) {
-            faults.push(MailFault::new(
-                "mail.app_name",
-                "must not contain control characters",
-            ));
+            faults.push(MailFault::new("mail.app_name", "must not contain control characters"));
         }
         let templates = Templates::load(&settings.app_name, settings.templates.as_deref());
         let templates = templates.map_err(|found| faults.extend(found));
         let transport = Transport::new(settings.transport, clock).map_err(|found| faults.extend(found));
         match (from, templates, transport) {
-            (Ok(from), Ok(templates), Ok(transport)) if faults.is_empty() => Ok(Self(Arc::new(Inner {
-                from,
-                templates,
-                transport,
-            }))),
+            (Ok(from), Ok(templates), Ok(transport)) if faults.is_empty() => {
+                Ok(Self(Arc::new(Inner { from, templates, transport })))
+            }
             _ => Err(faults),
         }
     }
 
-    /// Makes a mail of a draft, from the sender of the settings. `created_at` is when the job was accepted.
+    /// Makes a mail of a draft, from the sender of the settings. `date` is when the job was first due.
     ///
     /// # Errors
     ///
     /// Every fault at once.
-    pub fn compose(&self, created_at: Timestamp, draft: Draft) -> Result<Mail, Vec<Fault>> {
-        Mail::new(self.0.from.clone(), created_at, draft)
+    pub fn compose(&self, date: Timestamp, draft: Draft) -> Result<Mail, Vec<Fault>> {
+        Mail::new(self.0.from.clone(), date, draft)
     }
 
-    /// Sends a mail: to all of its recipients or to none.
+    /// Sends a mail: to all of its recipients or to none. A cancellation stops it until the server has heard of the mail;
+    /// from there on it goes on to the end: half way through, whether the server took it would never be known.
     ///
     /// # Errors
     ///
@@ -97,19 +95,20 @@ impl Mailer {
     ///
     /// Dropping the future closes the connection that it used. Whether the server took the mail is then unknown; the
     /// repeat has the same `Message-ID`.
-    pub async fn send(&self, job: JobId, mail: &Mail) -> Result<Sent, SendError> {
+    pub async fn send(
+        &self,
+        job: JobId,
+        mail: &Mail,
+        canceled: &CancellationToken,
+    ) -> Result<Sent, SendError> {
         let message = mail.to_message(job).map_err(|error| SendError {
             code: "mail-invalid".into(),
             message: format!("the mail could not be built: {error}"),
             retryable: false,
         })?;
-        let response = self.0.transport.send(job, mail, &message).await?;
+        let response = self.0.transport.send(job, mail, &message, canceled).await?;
         let accepted = mail.recipients().into_iter().map(ToString::to_string).collect();
-        Ok(Sent {
-            message_id: mail.message_id(job),
-            accepted,
-            response,
-        })
+        Ok(Sent { message_id: mail.message_id(job), accepted, response })
     }
 
     /// The templates.
@@ -137,10 +136,7 @@ mod tests {
             from: "Shop <shop@example.com>".into(),
             app_name: "Shop".into(),
             templates: None,
-            transport: TransportSettings::Capture {
-                max_messages: 10,
-                max_bytes: 1 << 20,
-            },
+            transport: TransportSettings::Capture { max_messages: 10, max_bytes: 1 << 20 },
         }
     }
 
@@ -189,36 +185,16 @@ mod tests {
     fn limits_hold_at_their_edges() {
         for (chars, ok) in [(1, true), (100, true), (101, false), (0, false)] {
             assert_eq!(
-                faults(Settings {
-                    app_name: "ä".repeat(chars),
-                    ..settings()
-                })
-                .is_empty(),
+                faults(Settings { app_name: "ä".repeat(chars), ..settings() }).is_empty(),
                 ok,
                 "{chars}"
             );
         }
-        assert_eq!(
-            faults(Settings {
-                app_name: "a\nb".into(),
-                ..settings()
-            }),
-            ["mail.app_name"]
-        );
+        assert_eq!(faults(Settings { app_name: "a\nb".into(), ..settings() }), ["mail.app_name"]);
         let smtp = |timeout, pool_size| {
             let url = "smtp://mx.example?tls=none".into();
-            let smtp = SmtpSettings {
-                url,
-                password: None,
-                timeout,
-                pool_size,
-                ca_file: None,
-            };
-            faults(Settings {
-                transport: TransportSettings::Smtp(smtp),
-                ..settings()
-            })
-            .len()
+            let smtp = SmtpSettings { url, password: None, timeout, pool_size, ca_file: None };
+            faults(Settings { transport: TransportSettings::Smtp(smtp), ..settings() }).len()
         };
         assert_eq!(smtp(Duration::from_millis(1), 1), 0);
         assert_eq!(smtp(Duration::from_mins(10), 100), 0);
@@ -236,7 +212,7 @@ mod tests {
             ..Draft::default()
         };
         let mail = mailer.compose(Timestamp::from_millis(0), draft).unwrap();
-        let sent = mailer.clone().send(JobId::MIN, &mail).await.unwrap();
+        let sent = mailer.clone().send(JobId::MIN, &mail, &CancellationToken::new()).await.unwrap();
         assert_eq!(sent.accepted, ["ada@example.com"]);
         let captured = mailer.captured().unwrap().list();
         assert_eq!(captured[0].headers["Message-ID"], sent.message_id);

@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment as FilePart, Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment as FilePart, Body as Encoded, Mailbox, MultiPart, SinglePart};
 
 use crate::job::{Fault, JobId, Timestamp};
 
@@ -16,6 +16,9 @@ pub const MAX_RECIPIENTS: usize = 50;
 pub const MAX_SUBJECT_CHARS: usize = 500;
 /// How long the name of an attached file may be, in characters.
 const MAX_FILE_NAME_CHARS: usize = 255;
+
+/// How long a content type may be, in bytes.
+const MAX_CONTENT_TYPE_BYTES: usize = 255;
 
 /// What somebody wants to send. [`Mail::new`] checks it.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +48,7 @@ pub struct Draft {
 pub struct Attachment {
     /// What it is called: 1 to 255 characters, without path separators.
     pub filename: String,
-    /// What it is: `application/pdf`. Not `multipart/…`.
+    /// What it is: `application/pdf`. Not `multipart/…` and not `message/…`.
     pub content_type: String,
     /// What is in it.
     pub content: Vec<u8>,
@@ -60,7 +63,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Checks a draft. `date` is when the job was accepted, so that a retry writes the same date.
+    /// Checks a draft. `date` is when the job was first due, so that a retry writes the same date.
     ///
     /// # Errors
     ///
@@ -69,10 +72,7 @@ impl Mail {
         let mut faults = Vec::new();
         let recipients = draft.to.len() + draft.cc.len() + draft.bcc.len();
         if recipients == 0 {
-            faults.push(Fault::new(
-                "/to",
-                "at least one recipient is required, in to, cc or bcc",
-            ));
+            faults.push(Fault::new("/to", "at least one recipient is required, in to, cc or bcc"));
         } else if recipients > MAX_RECIPIENTS {
             faults.push(Fault::new(
                 "/to",
@@ -95,11 +95,7 @@ impl Mail {
         }
         draft.text = draft.text.map(|text| plain_line_ends(&text));
         draft.html = draft.html.map(|html| plain_line_ends(&html));
-        if faults.is_empty() {
-            Ok(Self { from, date, draft })
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Self { from, date, draft }) } else { Err(faults) }
     }
 
     /// Who sends it.
@@ -115,12 +111,8 @@ impl Mail {
     /// Every recipient once, in the order of to, cc, bcc.
     pub fn recipients(&self) -> Vec<&lettre::Address> {
         let mut seen = HashSet::new();
-        let all = [&self.draft.to, &self.draft.cc, &self.draft.bcc]
-            .into_iter()
-            .flatten();
-        all.map(|mailbox| &mailbox.email)
-            .filter(|address| seen.insert(*address))
-            .collect()
+        let all = [&self.draft.to, &self.draft.cc, &self.draft.bcc].into_iter().flatten();
+        all.map(|mailbox| &mailbox.email).filter(|address| seen.insert(*address)).collect()
     }
 
     /// What the far side can recognise a repeat by: the same for every attempt of a job.
@@ -140,21 +132,9 @@ impl Mail {
             .subject(draft.subject.clone())
             // Bcc is in the envelope alone and never becomes a header.
             .envelope(Envelope::new(Some(self.from.email.clone()), to)?);
-        builder = draft
-            .to
-            .iter()
-            .cloned()
-            .fold(builder, lettre::message::MessageBuilder::to);
-        builder = draft
-            .cc
-            .iter()
-            .cloned()
-            .fold(builder, lettre::message::MessageBuilder::cc);
-        builder = draft
-            .reply_to
-            .iter()
-            .cloned()
-            .fold(builder, lettre::message::MessageBuilder::reply_to);
+        builder = draft.to.iter().cloned().fold(builder, lettre::message::MessageBuilder::to);
+        builder = draft.cc.iter().cloned().fold(builder, lettre::message::MessageBuilder::cc);
+        builder = draft.reply_to.iter().cloned().fold(builder, lettre::message::MessageBuilder::reply_to);
         if draft.auto_submitted {
             let name = HeaderName::new_from_ascii_str("Auto-Submitted");
             builder = builder.raw_header(HeaderValue::new(name, "auto-generated".to_owned()));
@@ -173,15 +153,12 @@ impl Mail {
         let file = |file: &Attachment| {
             // Checked when the mail was made.
             let content_type = parse_content_type(&file.content_type).unwrap_or(ContentType::TEXT_PLAIN);
-            FilePart::new(file.filename.clone()).body(file.content.clone(), content_type)
+            // Left to choose, lettre writes a file of ASCII as it is: its bare line ends and lone dots would reach the server.
+            let content = Encoded::new_with_encoding(file.content.clone(), ContentTransferEncoding::Base64);
+            // Base64 fits everything: there is no other side.
+            FilePart::new(file.filename.clone()).body(content.unwrap_or_else(Encoded::new), content_type)
         };
-        builder.multipart(
-            draft
-                .attachments
-                .iter()
-                .map(file)
-                .fold(mixed, MultiPart::singlepart),
-        )
+        builder.multipart(draft.attachments.iter().map(file).fold(mixed, MultiPart::singlepart))
     }
 
     fn body(&self, job: JobId) -> Body {
@@ -241,10 +218,14 @@ fn plain_line_ends(body: &str) -> String {
 
 /// Reads the content type of an attached file.
 pub(crate) fn parse_content_type(text: &str) -> Result<ContentType, &'static str> {
+    if text.len() > MAX_CONTENT_TYPE_BYTES {
+        return Err("must be at most 255 bytes");
+    }
     let parsed = ContentType::parse(text).map_err(|_| "must be a media type, such as application/pdf")?;
-    // RFC 2045 §6.4: these must not be encoded, and a file must be.
-    if text.trim_start().to_ascii_lowercase().starts_with("multipart/") {
-        return Err("must not be multipart");
+    // RFC 2045 §6.4 and RFC 2046 §5.2: these must not be encoded, and a file must be.
+    let lower = text.trim_start().to_ascii_lowercase();
+    if lower.starts_with("multipart/") || lower.starts_with("message/") {
+        return Err("must not be multipart or message; application/octet-stream carries anything");
     }
     Ok(parsed)
 }
@@ -282,11 +263,7 @@ mod tests {
 
     fn pointers(draft: Draft) -> Vec<String> {
         let mail = Mail::new(mailbox("shop@example.com"), Timestamp::from_millis(0), draft);
-        mail.err()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|fault| fault.pointer)
-            .collect()
+        mail.err().unwrap_or_default().into_iter().map(|fault| fault.pointer).collect()
     }
 
     fn formatted(draft: Draft) -> String {
@@ -297,19 +274,9 @@ mod tests {
     #[test]
     fn recipients_are_limited_together() {
         let many = |n| vec![mailbox("ada@example.com"); n];
-        for (to, cc, bcc, faults) in [
-            (1, 0, 0, 0),
-            (0, 0, 1, 0),
-            (48, 1, 1, 0),
-            (49, 1, 1, 1),
-            (0, 0, 0, 1),
-        ] {
-            let draft = Draft {
-                to: many(to),
-                cc: many(cc),
-                bcc: many(bcc),
-                ..draft()
-            };
+        for (to, cc, bcc, faults) in [(1, 0, 0, 0), (0, 0, 1, 0), (48, 1, 1, 0), (49, 1, 1, 1), (0, 0, 0, 1)]
+        {
+            let draft = Draft { to: many(to), cc: many(cc), bcc: many(bcc), ..draft() };
             assert_eq!(pointers(draft).len(), faults, "{to} {cc} {bcc}");
         }
     }
@@ -327,6 +294,7 @@ mod tests {
                 file("ok.txt", "text/plain"),
                 file("../etc", "no type"),
                 file("x", "multipart/mixed"),
+                file("x.eml", "Message/RFC822"),
             ],
             ..Draft::default()
         };
@@ -337,6 +305,7 @@ mod tests {
             "/attachments/1/filename",
             "/attachments/1/content_type",
             "/attachments/2/content_type",
+            "/attachments/3/content_type",
         ];
         assert_eq!(pointers(bad), expected);
     }
@@ -350,6 +319,8 @@ mod tests {
                 && check_subject("a\tb").is_some()
                 && check_subject("a\nb").is_some()
         );
+        assert!(parse_content_type(&format!("a/{}", "b".repeat(253))).is_ok());
+        assert!(parse_content_type(&format!("a/{}", "b".repeat(254))).is_err());
         assert_eq!(check_file_name(&"ä".repeat(MAX_FILE_NAME_CHARS)), None);
         assert!(check_file_name(&"ä".repeat(MAX_FILE_NAME_CHARS + 1)).is_some());
         for bad in ["", " ", "a/b", "a\\b", "a\r\nX: y", "a\0"] {
@@ -361,53 +332,19 @@ mod tests {
     fn the_shape_follows_the_bodies() {
         let kind = |draft: Draft| {
             let headers = header_lines(formatted(draft).as_bytes());
-            let kind = headers
-                .into_iter()
-                .find(|(name, _)| name == "Content-Type")
-                .unwrap()
-                .1;
+            let kind = headers.into_iter().find(|(name, _)| name == "Content-Type").unwrap().1;
             kind.split(';').next().unwrap().to_owned()
         };
         let html = Some("<p>t</p>".to_owned());
-        let attachments = vec![Attachment {
-            filename: "a".into(),
-            content_type: "text/csv".into(),
-            content: vec![1],
-        }];
+        let attachments =
+            vec![Attachment { filename: "a".into(), content_type: "text/csv".into(), content: vec![1] }];
         assert_eq!(kind(draft()), "text/plain");
-        assert_eq!(
-            kind(Draft {
-                text: None,
-                html: html.clone(),
-                ..draft()
-            }),
-            "text/html"
-        );
-        assert_eq!(
-            kind(Draft {
-                html: html.clone(),
-                ..draft()
-            }),
-            "multipart/alternative"
-        );
-        assert_eq!(
-            kind(Draft {
-                attachments: attachments.clone(),
-                ..draft()
-            }),
-            "multipart/mixed"
-        );
-        let all = Draft {
-            html,
-            attachments,
-            ..draft()
-        };
+        assert_eq!(kind(Draft { text: None, html: html.clone(), ..draft() }), "text/html");
+        assert_eq!(kind(Draft { html: html.clone(), ..draft() }), "multipart/alternative");
+        assert_eq!(kind(Draft { attachments: attachments.clone(), ..draft() }), "multipart/mixed");
+        let all = Draft { html, attachments, ..draft() };
         assert!(formatted(all.clone()).contains("multipart/alternative"));
-        assert_eq!(
-            formatted(all.clone()),
-            formatted(all),
-            "two attempts must write the same bytes"
-        );
+        assert_eq!(formatted(all.clone()), formatted(all), "two attempts must write the same bytes");
     }
 
     #[test]
@@ -420,17 +357,10 @@ mod tests {
         });
         assert!(!bytes.contains("eve@"));
         let headers = header_lines(bytes.as_bytes());
-        let get = |wanted: &str| {
-            headers
-                .iter()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.as_str())
-        };
+        let get =
+            |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         assert_eq!(get("Auto-Submitted"), Some("auto-generated"));
-        assert_eq!(
-            get("Message-ID"),
-            Some("<00000000-0000-0000-0000-000000000000@example.com>")
-        );
+        assert_eq!(get("Message-ID"), Some("<00000000-0000-0000-0000-000000000000@example.com>"));
         assert_eq!(get("Date"), Some("Thu, 01 Jan 1970 00:00:00 +0000"));
         assert!(get("Subject").unwrap().starts_with("=?utf-8?"));
         let without = formatted(draft());

@@ -47,7 +47,8 @@ pub struct SmtpSettings {
     pub url: SecretString,
     /// The password, if it is not in the URL.
     pub password: Option<SecretString>,
-    /// How long to wait for a connection, for a free place in the pool, and for each reply: 1 ms to 10 min.
+    /// How long to wait for a connection and for each reply: 1 ms to 10 min. The reply to a whole message may take 5 min
+    /// even if this is less.
     pub timeout: Duration,
     /// How many connections there may be at a time: 1 to 100.
     pub pool_size: u32,
@@ -68,9 +69,6 @@ pub struct MailFault {
 impl MailFault {
     /// A fault of `key`.
     pub fn new(key: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            key,
-            reason: reason.into(),
-        }
+        Self { key, reason: reason.into() }
     }
 }

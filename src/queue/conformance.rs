@@ -37,9 +37,7 @@ fn id(n: u128) -> JobId {
 }
 
 async fn in_time<T>(step: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .unwrap_or_else(|_| panic!("{step} takes too long"))
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{step} takes too long"))
 }
 
 /// Whether a future is still waiting after it was asked once.
@@ -48,16 +46,11 @@ async fn waits<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
 }
 
 async fn push(queue: &dyn Queue, n: u128) {
-    in_time("room", queue.reserve())
-        .await
-        .expect("the queue is open")
-        .push(id(n));
+    in_time("room", queue.reserve()).await.expect("the queue is open").push(id(n));
 }
 
 async fn take(consumer: &mut dyn Consumer) -> JobId {
-    let delivery = in_time("the next id", consumer.next())
-        .await
-        .expect("the queue is not at its end");
+    let delivery = in_time("the next id", consumer.next()).await.expect("the queue is not at its end");
     let id = delivery.id();
     delivery.ack();
     id
@@ -77,9 +70,7 @@ async fn is_bounded(queue: &dyn Queue) {
     assert_eq!(queue.capacity(), 2);
     push(queue, 1).await;
     assert_eq!(queue.depth(), 1);
-    let slot = in_time("the last room", queue.reserve())
-        .await
-        .expect("there is room for two");
+    let slot = in_time("the last room", queue.reserve()).await.expect("there is room for two");
     assert_eq!(queue.depth(), 2, "a slot counts as soon as it is given out");
     assert!(waits(&mut pin!(queue.reserve())).await, "a third one must wait");
     slot.push(id(2));
@@ -109,11 +100,7 @@ async fn can_be_asked_without_waiting(queue: &dyn Queue) {
 
 async fn gives_back_dropped_slots(queue: &dyn Queue) {
     for _ in 0..3 {
-        drop(
-            in_time("room", queue.reserve())
-                .await
-                .expect("the room was given back"),
-        );
+        drop(in_time("room", queue.reserve()).await.expect("the room was given back"));
     }
     assert_eq!(queue.depth(), 0);
 }
@@ -124,10 +111,7 @@ async fn wakes_who_waits_for_room(queue: &dyn Queue) {
     assert!(waits(&mut waiting).await);
     let mut consumer = queue.consume();
     assert_eq!(take(&mut *consumer).await, id(1));
-    in_time("the wake-up", waiting)
-        .await
-        .expect("there is room again")
-        .push(id(2));
+    in_time("the wake-up", waiting).await.expect("there is room again").push(id(2));
     assert_eq!(take(&mut *consumer).await, id(2));
 }
 
@@ -139,9 +123,7 @@ async fn reserves_many_or_none(queue: &dyn Queue) {
         assert!(waits(&mut waiting).await, "there is room for two only");
     }
     assert_eq!(queue.depth(), 1, "who gives up keeps nothing");
-    let slots = in_time("two slots", queue.reserve_many(2))
-        .await
-        .expect("there is room for two");
+    let slots = in_time("two slots", queue.reserve_many(2)).await.expect("there is room for two");
     for (slot, n) in slots.into_iter().zip(2..) {
         slot.push(id(n));
     }
@@ -163,25 +145,19 @@ async fn waits_for_many_without_holding_any(queue: &dyn Queue) {
         assert!(waits(&mut waiting).await, "there is no room for three yet");
         assert_eq!(take(&mut *consumer).await, id(n));
     }
-    let slots = in_time("the wake-up", waiting)
-        .await
-        .expect("there is room for three");
+    let slots = in_time("the wake-up", waiting).await.expect("there is room for three");
     assert_eq!(slots.len(), 3);
     let mut waiting = pin!(queue.reserve_many(1));
     assert!(waits(&mut waiting).await);
     drop(slots);
-    in_time("the wake-up", waiting)
-        .await
-        .expect("room was given back");
+    in_time("the wake-up", waiting).await.expect("room was given back");
 }
 
 async fn delivers_again_what_was_not_acked(queue: &dyn Queue) {
     push(queue, 1).await;
     push(queue, 2).await;
     let mut consumer = queue.consume();
-    let delivery = in_time("the first", consumer.next())
-        .await
-        .expect("there are two");
+    let delivery = in_time("the first", consumer.next()).await.expect("there are two");
     assert_eq!(delivery.id(), id(1));
     drop(delivery);
     let mut seen = [take(&mut *consumer).await, take(&mut *consumer).await];
@@ -191,10 +167,7 @@ async fn delivers_again_what_was_not_acked(queue: &dyn Queue) {
     push(queue, 3).await;
     let delivery = in_time("the third", consumer.next()).await.expect("there is one");
     let mut waiting = pin!(consumer.next());
-    assert!(
-        waits(&mut waiting).await,
-        "an id that is being worked on is nobody else's"
-    );
+    assert!(waits(&mut waiting).await, "an id that is being worked on is nobody else's");
     drop(delivery);
     let again = in_time("the wake-up", waiting).await.expect("it was given back");
     assert_eq!(again.id(), id(3));
@@ -230,20 +203,14 @@ async fn closes_in_order(queue: &dyn Queue) {
     assert_eq!(take(&mut *consumer).await, id(1), "what waits is still delivered");
     {
         let mut waiting = pin!(consumer.next());
-        assert!(
-            waits(&mut waiting).await,
-            "a slot that was given out can still be used"
-        );
+        assert!(waits(&mut waiting).await, "a slot that was given out can still be used");
         slot.push(id(2));
         let delivery = in_time("the last id", waiting).await.expect("it was pushed");
         assert_eq!(delivery.id(), id(2));
         delivery.ack();
     }
     assert!(in_time("the end", consumer.next()).await.is_none());
-    assert!(
-        in_time("the end", consumer.next()).await.is_none(),
-        "the end is the end"
-    );
+    assert!(in_time("the end", consumer.next()).await.is_none(), "the end is the end");
 }
 
 async fn closing_wakes_everybody(queue: &dyn Queue) {
@@ -269,30 +236,17 @@ async fn counts_who_is_in_front(queue: &dyn Queue) {
     if turns.iter().any(|turn| queue.ahead(*turn).is_none()) {
         return; // This backend cannot tell, which is allowed.
     }
-    let ahead = || {
-        turns
-            .iter()
-            .map(|turn| queue.ahead(*turn).unwrap_or(u64::MAX))
-            .collect::<Vec<_>>()
-    };
+    let ahead = || turns.iter().map(|turn| queue.ahead(*turn).unwrap_or(u64::MAX)).collect::<Vec<_>>();
     assert_eq!(ahead(), [0, 1, 2]);
     drop(in_time("room", queue.reserve()).await.expect("the queue is open"));
     let mut slot = in_time("room", queue.reserve()).await.expect("the queue is open");
     slot.turn();
     drop(slot);
-    assert_eq!(
-        ahead(),
-        [0, 1, 2],
-        "a slot that was given back was in front of nobody"
-    );
+    assert_eq!(ahead(), [0, 1, 2], "a slot that was given back was in front of nobody");
     let mut consumer = queue.consume();
     take(&mut *consumer).await;
     assert_eq!(ahead(), [0, 0, 1]);
     drop(in_time("room", queue.reserve()).await.expect("the queue is open"));
     let mut last = in_time("room", queue.reserve()).await.expect("the queue is open");
-    assert_eq!(
-        queue.ahead(last.turn()),
-        Some(2),
-        "a slot that was given back is not in front of anybody"
-    );
+    assert_eq!(queue.ahead(last.turn()), Some(2), "a slot that was given back is not in front of anybody");
 }

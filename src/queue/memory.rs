@@ -86,9 +86,8 @@ impl MemoryQueue {
         if self.sender.capacity() < count {
             return None;
         }
-        let permits: Result<Vec<_>, _> = (0..count)
-            .map(|_| self.sender.clone().try_reserve_owned())
-            .collect();
+        let permits: Result<Vec<_>, _> =
+            (0..count).map(|_| self.sender.clone().try_reserve_owned()).collect();
         let Ok(permits) = permits else {
             // What had been got was given back, perhaps from under the eyes of another one.
             self.shared.freed();
@@ -98,11 +97,7 @@ impl MemoryQueue {
     }
 
     fn slot(&self, permit: OwnedPermit<JobId>) -> Slot {
-        Slot::new(Box::new(MemoryRoom {
-            permit: Some(permit),
-            turn: None,
-            shared: Arc::clone(&self.shared),
-        }))
+        Slot::new(Box::new(MemoryRoom { permit: Some(permit), turn: None, shared: Arc::clone(&self.shared) }))
     }
 }
 
@@ -155,10 +150,7 @@ impl Queue for MemoryQueue {
     }
 
     fn consume(&self) -> Box<dyn Consumer> {
-        Box::new(MemoryConsumer {
-            shared: Arc::clone(&self.shared),
-            receiver: None,
-        })
+        Box::new(MemoryConsumer { shared: Arc::clone(&self.shared), receiver: None })
     }
 
     fn close(&self) {
@@ -170,12 +162,7 @@ impl Queue for MemoryQueue {
     }
 
     fn depth(&self) -> usize {
-        let returned = self
-            .shared
-            .returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len();
+        let returned = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.shared.capacity - self.sender.capacity() + returned
     }
 
@@ -192,9 +179,7 @@ struct MemoryRoom {
 
 impl Room for MemoryRoom {
     fn turn(&mut self) -> u64 {
-        *self
-            .turn
-            .get_or_insert_with(|| self.shared.given.fetch_add(1, Ordering::Relaxed))
+        *self.turn.get_or_insert_with(|| self.shared.given.fetch_add(1, Ordering::Relaxed))
     }
 
     fn push(mut self: Box<Self>, id: JobId) {
@@ -213,9 +198,7 @@ impl Drop for MemoryRoom {
             // The last turn is simply taken back. An earlier one counts as gone, which is one too many for those in
             // front of it until it would have been its turn.
             let taken_back =
-                self.shared
-                    .given
-                    .compare_exchange(turn + 1, turn, Ordering::Relaxed, Ordering::Relaxed);
+                self.shared.given.compare_exchange(turn + 1, turn, Ordering::Relaxed, Ordering::Relaxed);
             if taken_back.is_err() {
                 self.shared.gone.fetch_add(1, Ordering::Relaxed);
             }
@@ -237,12 +220,7 @@ impl MemoryConsumer {
     }
 
     fn returned(&self) -> Option<Delivery> {
-        let id = self
-            .shared
-            .returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()?;
+        let id = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
         Some(self.deliver(id))
     }
 }
@@ -301,11 +279,7 @@ impl Receipt for MemoryReceipt {
     fn ack(self: Box<Self>, _: JobId) {}
 
     fn release(self: Box<Self>, id: JobId) {
-        self.0
-            .returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(id);
+        self.0.returned.lock().unwrap_or_else(PoisonError::into_inner).push_back(id);
         self.0.returned_some.notify_one();
     }
 }

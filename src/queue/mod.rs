@@ -130,10 +130,7 @@ pub trait Receipt: Send {
 impl Delivery {
     /// A delivery of a backend.
     pub fn new(id: JobId, receipt: Box<dyn Receipt>) -> Self {
-        Self {
-            id,
-            receipt: Some(receipt),
-        }
+        Self { id, receipt: Some(receipt) }
     }
 
     /// The id that was received.

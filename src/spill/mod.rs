@@ -118,10 +118,7 @@ impl SpillFile {
     ///
     /// When another process has it, or its folder cannot be written.
     pub fn open(path: &Path) -> Result<Self, SpillError> {
-        let io = |source| SpillError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| SpillError::Io { path: path.to_owned(), source };
         // Resolved once: through links to what they lead to, and independent of a later change of folder.
         let path = resolve(path).map_err(io)?;
         // Opened now: a folder that cannot be synced must be found before anything is taken out of it.
@@ -144,11 +141,7 @@ impl SpillFile {
             // new file of that name, and this lock is worth nothing.
             let locked = lock.metadata().map_err(io)?.ino();
             if fs::metadata(&name).is_ok_and(|named| named.ino() == locked) {
-                return Ok(Self {
-                    path,
-                    folder,
-                    _lock: lock,
-                });
+                return Ok(Self { path, folder, _lock: lock });
             }
         }
     }
@@ -169,10 +162,7 @@ impl SpillFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
             Err(source) => return Err(self.io(source)),
         };
-        let mut lines = content
-            .split(|byte| *byte == b'\n')
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty());
+        let mut lines = content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
         let Some((_, first)) = lines.next() else {
             return Ok(Found::default());
         };
@@ -180,21 +170,14 @@ impl SpillFile {
             return Err(SpillError::Foreign(self.path.clone()));
         };
         if header.backroom_spill > VERSION {
-            return Err(SpillError::Newer {
-                path: self.path.clone(),
-                version: header.backroom_spill,
-            });
+            return Err(SpillError::Newer { path: self.path.clone(), version: header.backroom_spill });
         }
         let mut found = Found::default();
         let mut seen = std::collections::HashSet::new();
         for (n, content) in lines {
             let read = serde_json::from_slice::<Line>(content)
                 .map_err(|error| {
-                    format!(
-                        "does not read as a job ({:?} at byte {})",
-                        error.classify(),
-                        error.column()
-                    )
+                    format!("does not read as a job ({:?} at byte {})", error.classify(), error.column())
                 })
                 .and_then(Line::into_job);
             let reason = match read {
@@ -205,15 +188,9 @@ impl SpillFile {
                 Ok(job) => format!("the job {} stands in the file twice", job.id()),
                 Err(reason) => reason,
             };
-            found.rejected.push(Rejected {
-                line: n + 1,
-                reason,
-                content: content.to_owned(),
-            });
+            found.rejected.push(Rejected { line: n + 1, reason, content: content.to_owned() });
         }
-        let missing = header
-            .jobs
-            .saturating_sub(found.jobs.len() + found.rejected.len());
+        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
         if missing > 0 {
             tracing::error!(file = %self.path.display(), missing, "spill file is shorter than it says");
         }
@@ -231,18 +208,10 @@ impl SpillFile {
         }
         let path = beside(&self.path, "rejected");
         let write = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&path)?;
+            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
             if file.metadata()?.len() == 0 {
                 // With this line it can be given back under the name of the spill file, once what was wrong is mended.
-                let header = Header {
-                    backroom_spill: VERSION,
-                    written_at: now,
-                    jobs: 0,
-                };
+                let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0 };
                 serde_json::to_writer(&mut file, &header)?;
                 file.write_all(b"\n")?;
             }
@@ -252,10 +221,7 @@ impl SpillFile {
             }
             file.sync_all()
         };
-        write().map_err(|source| SpillError::Io {
-            path: path.clone(),
-            source,
-        })?;
+        write().map_err(|source| SpillError::Io { path: path.clone(), source })?;
         for line in rejected {
             tracing::error!(file = %path.display(), line = line.line, reason = line.reason, "spilled job rejected");
         }
@@ -296,17 +262,9 @@ impl SpillFile {
     fn write_file(&self, jobs: &[Arc<Job>], now: Timestamp) -> io::Result<()> {
         let temporary = beside(&self.path, "tmp");
         let _ = fs::remove_file(&temporary);
-        let file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&temporary)?;
+        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
         let mut writer = BufWriter::new(file);
-        let header = Header {
-            backroom_spill: VERSION,
-            written_at: now,
-            jobs: jobs.len(),
-        };
+        let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
         serde_json::to_writer(&mut writer, &header)?;
         writer.write_all(b"\n")?;
         for job in jobs {
@@ -315,10 +273,7 @@ impl SpillFile {
                 writer.write_all(b"\n")?;
             }
         }
-        writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
+        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&temporary, &self.path)?;
         self.sync_folder();
         Ok(())
@@ -332,10 +287,7 @@ impl SpillFile {
     }
 
     fn io(&self, source: io::Error) -> SpillError {
-        SpillError::Io {
-            path: self.path.clone(),
-            source,
-        }
+        SpillError::Io { path: self.path.clone(), source }
     }
 }
 
@@ -349,14 +301,8 @@ impl Drop for SpillFile {
 impl Rejected {
     /// A job that was read well but cannot be run here.
     pub fn job(job: &Job, reason: String) -> Self {
-        let content = Line::of(job)
-            .and_then(|line| serde_json::to_vec(&line).ok())
-            .unwrap_or_default();
-        Self {
-            line: 0,
-            reason,
-            content,
-        }
+        let content = Line::of(job).and_then(|line| serde_json::to_vec(&line).ok()).unwrap_or_default();
+        Self { line: 0, reason, content }
     }
 }
 
@@ -406,10 +352,7 @@ impl Line {
             return Err("max_attempts, timeout_ms or attempts is out of range".to_owned());
         }
         let state = match self.state {
-            StateName::Pending => JobState::Pending {
-                turn: None,
-                since: self.at,
-            },
+            StateName::Pending => JobState::Pending { turn: None, since: self.at },
             StateName::Scheduled => JobState::Scheduled { due: self.at },
             StateName::Failed => JobState::Failed { due: self.at },
             StateName::DeadLettered => JobState::DeadLettered { at: self.at },
@@ -451,10 +394,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
         Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
         Err(_) => path.to_owned(),
     };
-    let folder = target
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = target
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "this is no file name"))?;

@@ -21,30 +21,15 @@ fn job(n: u128) -> Job {
         tags: [Tag::new("ü").unwrap()].into(),
         log: JobLog::default(),
     };
-    Job::new(
-        spec,
-        JobState::Pending {
-            turn: Some(3),
-            since: at(5),
-        },
-        Some(at(9_000)),
-    )
+    Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))
 }
 
 fn failed(n: u128, retryable: bool) -> Job {
     let mut job = job(n);
     job.apply(Change::Start, at(6)).unwrap();
     job.spec.log.push(LogLine::new(at(6), 1, LogLevel::Warn, "hello"));
-    let error = Arc::new(JobError {
-        code: "smtp-451".into(),
-        message: "later".into(),
-        retryable,
-    });
-    let ending = Ending::Failed {
-        outcome: AttemptOutcome::Failed,
-        error,
-        retry_at: at(70),
-    };
+    let error = Arc::new(JobError { code: "smtp-451".into(), message: "later".into(), retryable });
+    let ending = Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(70) };
     job.apply(Change::Settle { run: 1, ending }, at(7)).unwrap();
     job
 }
@@ -74,16 +59,10 @@ fn what_is_written_is_read() {
     assert_eq!(mode & 0o777, 0o600);
     let found = file.read().unwrap();
     assert!(found.rejected.is_empty());
-    let (read, written): (Vec<_>, Vec<_>) = (
-        found.jobs.iter().map(text).collect(),
-        jobs.iter().map(|job| text(job)).collect(),
-    );
+    let (read, written): (Vec<_>, Vec<_>) =
+        (found.jobs.iter().map(text).collect(), jobs.iter().map(|job| text(job)).collect());
     assert_eq!(read, written);
-    assert_eq!(
-        found.jobs[0].spec.payload.get(),
-        r#"{"a": [1, "\n"]}"#,
-        "to the letter"
-    );
+    assert_eq!(found.jobs[0].spec.payload.get(), r#"{"a": [1, "\n"]}"#, "to the letter");
 
     file.clear().unwrap();
     assert!(file.read().unwrap().jobs.is_empty());
@@ -97,11 +76,7 @@ fn nothing_left_is_no_file() {
     file.write(&[], at(10)).unwrap();
     assert!(!file.path().exists());
     drop(file);
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "nothing is left behind, not even the lock"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind, not even the lock");
 }
 
 #[test]
@@ -119,14 +94,8 @@ fn whole_lines_of_a_damaged_file_are_taken_up() {
 
     let found = file.read().unwrap();
     assert_eq!(found.jobs.iter().map(Job::id).collect::<Vec<_>>(), [job(1).id()]);
-    assert_eq!(
-        found.rejected.iter().map(|line| line.line).collect::<Vec<_>>(),
-        [3, 4, 5]
-    );
-    assert!(
-        found.rejected.iter().all(|line| !line.reason.contains("\\n")),
-        "no word of a payload is told"
-    );
+    assert_eq!(found.rejected.iter().map(|line| line.line).collect::<Vec<_>>(), [3, 4, 5]);
+    assert!(found.rejected.iter().all(|line| !line.reason.contains("\\n")), "no word of a payload is told");
     file.keep_rejected(&found.rejected, at(11)).unwrap();
     let kept = fs::read_to_string(beside(file.path(), "rejected")).unwrap();
     let (header, kept) = kept.split_once('\n').unwrap();
@@ -138,27 +107,16 @@ fn whole_lines_of_a_damaged_file_are_taken_up() {
 fn a_file_that_is_not_ours_is_left_alone() {
     let folder = TempDir::new().unwrap();
     let file = open(&folder);
-    for foreign in [
-        "{\"orders\":[]}\n",
-        "hello",
-        "\u{0}\u{1}",
-        "{\"backroom_spill\":\"x\"}\n",
-    ] {
+    for foreign in ["{\"orders\":[]}\n", "hello", "\u{0}\u{1}", "{\"backroom_spill\":\"x\"}\n"] {
         fs::write(file.path(), foreign).unwrap();
-        assert!(
-            matches!(file.read(), Err(SpillError::Foreign(_))),
-            "{foreign:?} was taken for ours"
-        );
+        assert!(matches!(file.read(), Err(SpillError::Foreign(_))), "{foreign:?} was taken for ours");
         assert_eq!(fs::read_to_string(file.path()).unwrap(), foreign);
     }
     let newer = "{\"backroom_spill\":2,\"written_at\":\"2030-01-01T00:00:00Z\",\"jobs\":0}\n";
     fs::write(file.path(), newer).unwrap();
     assert!(matches!(file.read(), Err(SpillError::Newer { version: 2, .. })));
     fs::write(file.path(), "").unwrap();
-    assert!(
-        file.read().unwrap().jobs.is_empty(),
-        "an empty file holds nothing"
-    );
+    assert!(file.read().unwrap().jobs.is_empty(), "an empty file holds nothing");
 }
 
 #[test]
@@ -224,19 +182,13 @@ fn links_are_followed() {
     for _ in 0..2 {
         let file = SpillFile::open(&link).unwrap();
         assert!(
-            matches!(
-                SpillFile::open(&volume.join("real.jsonl")),
-                Err(SpillError::InUse(_))
-            ),
+            matches!(SpillFile::open(&volume.join("real.jsonl")), Err(SpillError::InUse(_))),
             "one file, one lock"
         );
         file.clear().unwrap();
         file.write(&arcs([job(1)]), at(10)).unwrap();
         assert!(volume.join("real.jsonl").exists());
-        assert!(
-            fs::symlink_metadata(&link).unwrap().is_symlink(),
-            "the link is still one"
-        );
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "the link is still one");
     }
 }
 

@@ -59,20 +59,10 @@ fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         created_at,
         max_attempts: 2,
         timeout: Duration::from_mins(1),
-        tags: tags
-            .iter()
-            .map(|tag| Tag::new(tag).expect("a valid tag"))
-            .collect(),
+        tags: tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect(),
         log: JobLog::default(),
     };
-    Job::new(
-        spec,
-        JobState::Pending {
-            turn: Some(0),
-            since: created_at,
-        },
-        None,
-    )
+    Job::new(spec, JobState::Pending { turn: Some(0), since: created_at }, None)
 }
 
 fn scheduled(n: u128, due: i64) -> Job {
@@ -88,31 +78,12 @@ async fn insert(store: &dyn Store, job: Job) -> JobId {
 }
 
 async fn state(store: &dyn Store, id: JobId) -> StateName {
-    store
-        .get(id)
-        .await
-        .expect("an answer")
-        .expect("the job")
-        .state
-        .name()
+    store.get(id).await.expect("an answer").expect("the job").state.name()
 }
 
 async fn finish(store: &dyn Store, id: JobId, ending: Ending, now: i64) {
-    let job = store
-        .apply(id, Change::Start, at(now))
-        .await
-        .expect("a pending job starts");
-    store
-        .apply(
-            id,
-            Change::Settle {
-                run: job.runs,
-                ending,
-            },
-            at(now),
-        )
-        .await
-        .expect("a running job settles");
+    let job = store.apply(id, Change::Start, at(now)).await.expect("a pending job starts");
+    store.apply(id, Change::Settle { run: job.runs, ending }, at(now)).await.expect("a running job settles");
 }
 
 fn completed() -> Ending {
@@ -120,117 +91,47 @@ fn completed() -> Ending {
 }
 
 fn failed(retryable: bool, retry_at: i64) -> Ending {
-    let error = Arc::new(JobError {
-        code: "smtp-550".into(),
-        message: "No such User".into(),
-        retryable,
-    });
-    Ending::Failed {
-        outcome: AttemptOutcome::Failed,
-        error,
-        retry_at: at(retry_at),
-    }
+    let error = Arc::new(JobError { code: "smtp-550".into(), message: "No such User".into(), retryable });
+    Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(retry_at) }
 }
 
 async fn inserts_all_or_none(store: &dyn Store) {
-    let two = || {
-        vec![
-            Arc::new(job(1, "default", "noop", &[])),
-            Arc::new(job(2, "mail", "noop", &[])),
-        ]
-    };
+    let two = || vec![Arc::new(job(1, "default", "noop", &[])), Arc::new(job(2, "mail", "noop", &[]))];
     store.insert(two()).await.expect("two new ids");
-    assert_eq!(
-        store.get(id(1)).await.expect("an answer").expect("the job").id(),
-        id(1)
-    );
-    let again = vec![
-        Arc::new(job(3, "default", "noop", &[])),
-        Arc::new(job(2, "default", "noop", &[])),
-    ];
+    assert_eq!(store.get(id(1)).await.expect("an answer").expect("the job").id(), id(1));
+    let again = vec![Arc::new(job(3, "default", "noop", &[])), Arc::new(job(2, "default", "noop", &[]))];
     assert!(matches!(store.insert(again).await, Err(InsertError::Taken(taken)) if taken == id(2)));
-    assert!(
-        store.get(id(3)).await.expect("an answer").is_none(),
-        "none of them was kept"
-    );
-    assert_eq!(
-        store
-            .get(id(2))
-            .await
-            .expect("an answer")
-            .expect("the job")
-            .spec
-            .queue,
-        queue("mail")
-    );
-    let twins = vec![
-        Arc::new(job(4, "default", "noop", &[])),
-        Arc::new(job(4, "default", "noop", &[])),
-    ];
+    assert!(store.get(id(3)).await.expect("an answer").is_none(), "none of them was kept");
+    assert_eq!(store.get(id(2)).await.expect("an answer").expect("the job").spec.queue, queue("mail"));
+    let twins = vec![Arc::new(job(4, "default", "noop", &[])), Arc::new(job(4, "default", "noop", &[]))];
     assert!(store.insert(twins).await.is_err(), "an id is given once");
     assert!(store.get(id(4)).await.expect("an answer").is_none());
-    let stray = store
-        .insert(vec![Arc::new(job(5, "elsewhere", "noop", &[]))])
-        .await;
-    assert!(
-        matches!(stray, Err(InsertError::Store(_))),
-        "a queue that the store does not know is refused"
-    );
+    let stray = store.insert(vec![Arc::new(job(5, "elsewhere", "noop", &[]))]).await;
+    assert!(matches!(stray, Err(InsertError::Store(_))), "a queue that the store does not know is refused");
 }
 
 async fn applies_or_refuses(store: &dyn Store) {
-    assert!(matches!(
-        store.apply(id(9), Change::Start, at(0)).await,
-        Err(ApplyError::NotFound)
-    ));
+    assert!(matches!(store.apply(id(9), Change::Start, at(0)).await, Err(ApplyError::NotFound)));
     let id = insert(store, job(1, "default", "noop", &[])).await;
     let before = store.get(id).await.expect("an answer").expect("the job");
-    let running = store
-        .apply(id, Change::Start, at(5))
-        .await
-        .expect("a pending job starts");
-    assert_eq!(
-        (running.state.name(), running.attempt, running.sequence),
-        (StateName::Processing, 1, 2)
-    );
-    assert_eq!(
-        before.state.name(),
-        StateName::Pending,
-        "what a reader holds does not change under it"
-    );
+    let running = store.apply(id, Change::Start, at(5)).await.expect("a pending job starts");
+    assert_eq!((running.state.name(), running.attempt, running.sequence), (StateName::Processing, 1, 2));
+    assert_eq!(before.state.name(), StateName::Pending, "what a reader holds does not change under it");
     let refused = store.apply(id, Change::Start, at(6)).await;
     assert!(matches!(refused, Err(ApplyError::Refused(refused)) if refused.state == StateName::Processing));
     let after = store.get(id).await.expect("an answer").expect("the job");
-    assert_eq!(
-        (after.sequence, after.started_at),
-        (2, Some(at(5))),
-        "nothing was written"
-    );
+    assert_eq!((after.sequence, after.started_at), (2, Some(at(5))), "nothing was written");
 }
 
 async fn refuses_a_late_settle(store: &dyn Store) {
     let id = insert(store, job(1, "default", "noop", &[])).await;
-    let first = store
-        .apply(id, Change::Start, at(1))
-        .await
-        .expect("it starts")
-        .runs;
+    let first = store.apply(id, Change::Start, at(1)).await.expect("it starts").runs;
     let settle = |run, ending| store.apply(id, Change::Settle { run, ending }, at(2));
     settle(first, failed(true, 3)).await.expect("the first run fails");
-    store
-        .apply(id, Change::Enqueue { turn: 1 }, at(3))
-        .await
-        .expect("it is due again");
+    store.apply(id, Change::Enqueue { turn: 1 }, at(3)).await.expect("it is due again");
     assert!(settle(first, completed()).await.is_err(), "no run is under way");
-    let second = store
-        .apply(id, Change::Start, at(4))
-        .await
-        .expect("it starts again")
-        .runs;
-    assert!(
-        settle(first, completed()).await.is_err(),
-        "another run is under way"
-    );
+    let second = store.apply(id, Change::Start, at(4)).await.expect("it starts again").runs;
+    assert!(settle(first, completed()).await.is_err(), "another run is under way");
     assert_eq!(state(store, id).await, StateName::Processing);
     settle(second, completed()).await.expect("the run under way ends");
     assert!(settle(second, completed()).await.is_err(), "a run ends once");
@@ -250,28 +151,13 @@ async fn tells_what_is_due(store: &dyn Store) {
     assert_eq!(due(500, 2).await, (vec![id(2), id(3)], Some(at(300))));
     assert_eq!(due(500, 3).await, (vec![id(2), id(3), id(1)], None));
     assert!(
-        store
-            .due(&queue("mail"), at(500), 9)
-            .await
-            .expect("an answer")
-            .ids
-            .is_empty(),
+        store.due(&queue("mail"), at(500), 9).await.expect("an answer").ids.is_empty(),
         "of another queue"
     );
 
-    store
-        .apply(id(2), Change::Enqueue { turn: 1 }, at(100))
-        .await
-        .expect("it is due");
-    store
-        .apply(id(3), Change::Cancel, at(100))
-        .await
-        .expect("it waits");
-    assert_eq!(
-        due(500, 10).await,
-        (vec![id(1)], None),
-        "neither pending nor canceled jobs are due"
-    );
+    store.apply(id(2), Change::Enqueue { turn: 1 }, at(100)).await.expect("it is due");
+    store.apply(id(3), Change::Cancel, at(100)).await.expect("it waits");
+    assert_eq!(due(500, 10).await, (vec![id(1)], None), "neither pending nor canceled jobs are due");
     finish(store, id(2), failed(true, 400), 110).await;
     assert_eq!(due(399, 10).await, (vec![id(1)], Some(at(400))));
 
@@ -282,19 +168,12 @@ async fn tells_what_is_due(store: &dyn Store) {
 }
 
 fn query(filter: Filter, before: Option<JobId>, limit: usize) -> ListQuery {
-    ListQuery {
-        filter,
-        before,
-        limit,
-    }
+    ListQuery { filter, before, limit }
 }
 
 async fn ids(store: &dyn Store, query: ListQuery) -> (Vec<u128>, Option<JobId>) {
     let page = store.list(&query).await.expect("an answer");
-    (
-        page.jobs.iter().map(|job| job.id().as_uuid().as_u128()).collect(),
-        page.next,
-    )
+    (page.jobs.iter().map(|job| job.id().as_uuid().as_u128()).collect(), page.next)
 }
 
 async fn lists_newest_first(store: &dyn Store) {
@@ -304,10 +183,7 @@ async fn lists_newest_first(store: &dyn Store) {
     for n in numbers {
         insert(store, job(n, "default", "noop", &[])).await;
     }
-    assert_eq!(
-        ids(store, query(Filter::default(), None, 2)).await,
-        (vec![700, 699], Some(id(699)))
-    );
+    assert_eq!(ids(store, query(Filter::default(), None, 2)).await, (vec![700, 699], Some(id(699))));
     let mut seen = Vec::new();
     let mut before = None;
     loop {
@@ -316,25 +192,10 @@ async fn lists_newest_first(store: &dyn Store) {
         let Some(next) = next else { break };
         before = Some(next);
     }
-    assert_eq!(
-        seen,
-        (1..=700).rev().collect::<Vec<u128>>(),
-        "each job on one page"
-    );
-    assert_eq!(
-        ids(store, query(Filter::default(), None, 700)).await.1,
-        None,
-        "no page after the last job"
-    );
-    let one = Filter {
-        created_before: Some(at(2)),
-        ..Filter::default()
-    };
-    assert_eq!(
-        ids(store, query(one, None, 5)).await,
-        (vec![1], None),
-        "far from the newest"
-    );
+    assert_eq!(seen, (1..=700).rev().collect::<Vec<u128>>(), "each job on one page");
+    assert_eq!(ids(store, query(Filter::default(), None, 700)).await.1, None, "no page after the last job");
+    let one = Filter { created_before: Some(at(2)), ..Filter::default() };
+    assert_eq!(ids(store, query(one, None, 5)).await, (vec![1], None), "far from the newest");
 }
 
 async fn filters(store: &dyn Store) {
@@ -343,80 +204,25 @@ async fn filters(store: &dyn Store) {
     insert(store, job(3, "mail", "noop", &["eu"])).await;
     finish(store, id(1), failed(false, 0), 5).await;
     let find = async |filter| ids(store, query(filter, None, 10)).await.0;
-    let text = |text: &str| Filter {
-        text: Some(text.to_owned()),
-        ..Filter::default()
-    };
-    let tags = |tags: &[&str]| {
-        tags.iter()
-            .map(|tag| Tag::new(tag).expect("a valid tag"))
-            .collect()
-    };
-    assert_eq!(
-        find(Filter {
-            states: vec![StateName::DeadLettered],
-            ..Filter::default()
-        })
-        .await,
-        [1]
-    );
+    let text = |text: &str| Filter { text: Some(text.to_owned()), ..Filter::default() };
+    let tags = |tags: &[&str]| tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect();
+    assert_eq!(find(Filter { states: vec![StateName::DeadLettered], ..Filter::default() }).await, [1]);
     let both = vec![StateName::DeadLettered, StateName::Pending];
-    assert_eq!(
-        find(Filter {
-            states: both,
-            ..Filter::default()
-        })
-        .await,
-        [3, 2, 1]
-    );
-    assert_eq!(
-        find(Filter {
-            queues: vec![queue("mail")],
-            ..Filter::default()
-        })
-        .await,
-        [3, 2]
-    );
+    assert_eq!(find(Filter { states: both, ..Filter::default() }).await, [3, 2, 1]);
+    assert_eq!(find(Filter { queues: vec![queue("mail")], ..Filter::default() }).await, [3, 2]);
     let noop = vec![KindName::new("noop").expect("a valid name")];
-    assert_eq!(
-        find(Filter {
-            kinds: noop.clone(),
-            ..Filter::default()
-        })
-        .await,
-        [3, 1]
-    );
-    let all = Filter {
-        kinds: noop,
-        queues: vec![queue("mail")],
-        tags: tags(&["eu"]),
-        ..Filter::default()
-    };
+    assert_eq!(find(Filter { kinds: noop.clone(), ..Filter::default() }).await, [3, 1]);
+    let all = Filter { kinds: noop, queues: vec![queue("mail")], tags: tags(&["eu"]), ..Filter::default() };
     assert_eq!(find(all).await, [3], "every member must be met");
-    assert_eq!(
-        find(Filter {
-            tags: tags(&["signup", "Nightly"]),
-            ..Filter::default()
-        })
-        .await,
-        [2, 1]
-    );
+    assert_eq!(find(Filter { tags: tags(&["signup", "Nightly"]), ..Filter::default() }).await, [2, 1]);
     assert_eq!(find(text("nightly")).await, [1]);
     assert_eq!(find(text("no such user")).await, [1]);
     assert_eq!(find(text("smtp-5")).await, [1]);
     assert_eq!(find(text("EMAIL")).await, [2]);
     assert_eq!(find(text(&id(3).to_string())).await, [3]);
     assert_eq!(find(text(&id(3).to_string()[..20])).await, [3, 2, 1]);
-    assert_eq!(
-        find(text(&id(3).to_string()[1..])).await,
-        [0; 0],
-        "an id is found by its beginning only"
-    );
-    let time = |after, before| Filter {
-        created_after: after,
-        created_before: before,
-        ..Filter::default()
-    };
+    assert_eq!(find(text(&id(3).to_string()[1..])).await, [0; 0], "an id is found by its beginning only");
+    let time = |after, before| Filter { created_after: after, created_before: before, ..Filter::default() };
     assert_eq!(find(time(Some(at(2)), None)).await, [3, 2]);
     assert_eq!(find(time(None, Some(at(2)))).await, [1]);
 }
@@ -442,16 +248,10 @@ async fn counts_every_state(store: &dyn Store) {
     ] {
         assert_eq!(count(state).await, want, "{state}");
     }
-    assert_eq!(
-        store.oldest_pending(&default).await.expect("an answer"),
-        Some(at(4))
-    );
+    assert_eq!(store.oldest_pending(&default).await.expect("an answer"), Some(at(4)));
     store.apply(id(4), Change::Cancel, at(9)).await.expect("it waits");
     assert_eq!(store.oldest_pending(&default).await.expect("an answer"), None);
-    assert_eq!(
-        store.oldest_pending(&queue("mail")).await.expect("an answer"),
-        Some(at(6))
-    );
+    assert_eq!(store.oldest_pending(&queue("mail")).await.expect("an answer"), Some(at(6)));
     assert_eq!(count(StateName::Canceled).await, 1);
     store.sweep(at(1_000_000)).await.expect("an answer");
     assert_eq!(
@@ -469,25 +269,15 @@ async fn forgets_by_age(store: &dyn Store) {
     finish(store, id(2), failed(false, 0), 0).await;
     assert_eq!(store.sweep(at(9_999)).await.expect("an answer"), 0);
     assert_eq!(store.sweep(at(10_000)).await.expect("an answer"), 1);
-    assert!(
-        store.get(id(1)).await.expect("an answer").is_none(),
-        "its time is up"
-    );
+    assert!(store.get(id(1)).await.expect("an answer").is_none(), "its time is up");
     assert_eq!(state(store, id(2)).await, StateName::DeadLettered);
     // A job that was retried in time is not forgotten at the time of its first end.
-    store
-        .apply(id(2), Change::Retry { turn: 1 }, at(99_000))
-        .await
-        .expect("a dead letter is retried");
+    store.apply(id(2), Change::Retry { turn: 1 }, at(99_000)).await.expect("a dead letter is retried");
     assert_eq!(store.sweep(at(100_000)).await.expect("an answer"), 0);
     finish(store, id(2), failed(false, 0), 101_000).await;
     assert_eq!(store.sweep(at(200_999)).await.expect("an answer"), 0);
     assert_eq!(store.sweep(at(201_000)).await.expect("an answer"), 1);
-    assert_eq!(
-        state(store, id(3)).await,
-        StateName::Pending,
-        "only finished jobs are forgotten"
-    );
+    assert_eq!(state(store, id(3)).await, StateName::Pending, "only finished jobs are forgotten");
     assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [3]);
 }
 
@@ -496,18 +286,8 @@ async fn forgets_by_number(store: &dyn Store) {
         insert(store, job(n, "default", "noop", &[])).await;
     }
     finish(store, id(1), failed(false, 0), 1).await;
-    for (n, left) in [
-        (2, vec![5, 4, 3, 2, 1]),
-        (3, vec![5, 4, 3, 2, 1]),
-        (4, vec![5, 4, 3, 1]),
-    ] {
-        finish(
-            store,
-            id(n),
-            completed(),
-            i64::try_from(n).expect("a small number"),
-        )
-        .await;
+    for (n, left) in [(2, vec![5, 4, 3, 2, 1]), (3, vec![5, 4, 3, 2, 1]), (4, vec![5, 4, 3, 1])] {
+        finish(store, id(n), completed(), i64::try_from(n).expect("a small number")).await;
         assert_eq!(
             ids(store, query(Filter::default(), None, 9)).await.0,
             left,
@@ -519,26 +299,12 @@ async fn forgets_by_number(store: &dyn Store) {
 /// However many settle the same run at once, one of them does.
 async fn one_of_many_wins(store: Arc<dyn Store>) {
     let id = insert(&*store, job(1, "default", "noop", &[])).await;
-    let run = store
-        .apply(id, Change::Start, at(1))
-        .await
-        .expect("it starts")
-        .runs;
+    let run = store.apply(id, Change::Start, at(1)).await.expect("it starts").runs;
     let settlers: Vec<_> = (0..16)
         .map(|_| {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
-                store
-                    .apply(
-                        id,
-                        Change::Settle {
-                            run,
-                            ending: completed(),
-                        },
-                        at(2),
-                    )
-                    .await
-                    .is_ok()
+                store.apply(id, Change::Settle { run, ending: completed() }, at(2)).await.is_ok()
             })
         })
         .collect();

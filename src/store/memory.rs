@@ -63,11 +63,7 @@ struct Finished {
 
 impl Finished {
     fn of(&mut self, state: StateName) -> &mut VecDeque<(Timestamp, JobId)> {
-        if state == StateName::DeadLettered {
-            &mut self.dead
-        } else {
-            &mut self.done
-        }
+        if state == StateName::DeadLettered { &mut self.dead } else { &mut self.done }
     }
 
     fn stale(&self) -> usize {
@@ -85,11 +81,7 @@ struct Keys {
 
 impl Keys {
     fn of(job: &Job) -> Self {
-        Self {
-            state: job.state.name(),
-            wakes_at: job.wakes_at(),
-            finished_at: job.state.finished_at(),
-        }
+        Self { state: job.state.name(), wakes_at: job.wakes_at(), finished_at: job.state.finished_at() }
     }
 }
 
@@ -104,10 +96,7 @@ impl MemoryStore {
         Self {
             rows: DashMap::default(),
             order: Mutex::default(),
-            shelves: queues
-                .into_iter()
-                .map(|queue| (queue, Shelf::default()))
-                .collect(),
+            shelves: queues.into_iter().map(|queue| (queue, Shelf::default())).collect(),
             finished: Mutex::default(),
             retention,
         }
@@ -124,9 +113,7 @@ impl MemoryStore {
     }
 
     fn shelf(&self, queue: &QueueName) -> Result<&Shelf, StoreError> {
-        self.shelves
-            .get(queue)
-            .ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
+        self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
     }
 
     fn insert_now(&self, jobs: &[Arc<Job>]) -> Result<(), InsertError> {
@@ -251,9 +238,7 @@ impl MemoryStore {
                 std::mem::take(finished.of(state))
             };
             let is_live = |(at, id): &(Timestamp, JobId)| {
-                self.rows
-                    .get(id)
-                    .is_some_and(|row| row.state.finished_at() == Some(*at))
+                self.rows.get(id).is_some_and(|row| row.state.finished_at() == Some(*at))
             };
             let mut kept: VecDeque<_> = entries.into_iter().filter(is_live).collect();
             let mut finished = lock(&self.finished);
@@ -358,11 +343,9 @@ impl Store for MemoryStore {
     }
 
     fn counts<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Counts, StoreError>> {
-        let counts = self.shelf(queue).map(|shelf| {
-            Counts(std::array::from_fn(|state| {
-                shelf.counts[state].load(Ordering::Relaxed)
-            }))
-        });
+        let counts = self
+            .shelf(queue)
+            .map(|shelf| Counts(std::array::from_fn(|state| shelf.counts[state].load(Ordering::Relaxed))));
         Box::pin(ready(counts))
     }
 
@@ -406,11 +389,7 @@ mod tests {
         use crate::job::{Ending, JobLog, JobState, KindName, Spec};
         let queue = QueueName::new("default").unwrap();
         let hour = Duration::from_hours(1);
-        let retention = Retention {
-            completed: hour,
-            dead_lettered: hour,
-            max_finished: 10,
-        };
+        let retention = Retention { completed: hour, dead_lettered: hour, max_finished: 10 };
         let store = MemoryStore::new([queue.clone()], retention);
         let spec = Spec {
             id: JobId::MIN,
@@ -423,41 +402,18 @@ mod tests {
             tags: Box::default(),
             log: JobLog::default(),
         };
-        let state = JobState::Pending {
-            turn: Some(0),
-            since: Timestamp::from_millis(0),
-        };
-        store
-            .insert(vec![Arc::new(Job::new(spec, state, None))])
-            .await
-            .unwrap();
+        let state = JobState::Pending { turn: Some(0), since: Timestamp::from_millis(0) };
+        store.insert(vec![Arc::new(Job::new(spec, state, None))]).await.unwrap();
         for round in 1..=5_000 {
             let at = Timestamp::from_millis(round);
             let run = store.apply(JobId::MIN, Change::Start, at).await.unwrap().runs;
-            store
-                .apply(
-                    JobId::MIN,
-                    Change::Settle {
-                        run,
-                        ending: Ending::Canceled,
-                    },
-                    at,
-                )
-                .await
-                .unwrap();
+            store.apply(JobId::MIN, Change::Settle { run, ending: Ending::Canceled }, at).await.unwrap();
             store.sweep(at).await.unwrap();
-            store
-                .apply(JobId::MIN, Change::Retry { turn: 0 }, at)
-                .await
-                .unwrap();
+            store.apply(JobId::MIN, Change::Retry { turn: 0 }, at).await.unwrap();
         }
         let finished = lock(&store.finished);
         assert_eq!(finished.live, 0);
-        assert!(
-            finished.done.len() <= STALE_ALLOWED + 1,
-            "{} entries",
-            finished.done.len()
-        );
+        assert!(finished.done.len() <= STALE_ALLOWED + 1, "{} entries", finished.done.len());
     }
 
     #[tokio::test]

@@ -153,7 +153,5 @@ pub enum ApplyError {
 
 /// How long `since` is ago, in seconds; used where an age is told.
 pub(crate) fn age_seconds(since: Option<Timestamp>, now: Timestamp) -> f64 {
-    since
-        .map_or(Duration::ZERO, |since| now.since(since))
-        .as_secs_f64()
+    since.map_or(Duration::ZERO, |since| now.since(since)).as_secs_f64()
 }

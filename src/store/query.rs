@@ -67,8 +67,5 @@ fn mentions(job: &Job, text: &str) -> bool {
     job.id().to_string().starts_with(&text)
         || contains(job.spec.kind.as_str())
         || job.spec.tags.iter().any(|tag| contains(tag.as_str()))
-        || job
-            .error
-            .as_ref()
-            .is_some_and(|error| contains(&error.message) || contains(&error.code))
+        || job.error.as_ref().is_some_and(|error| contains(&error.message) || contains(&error.code))
 }

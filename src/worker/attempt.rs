@@ -55,11 +55,7 @@ async fn run_job(desk: &Desk, job: &Arc<Job>, permit: OwnedSemaphorePermit) {
         desk.stop.hard.child_token(),
         Box::new(permit),
     );
-    let _noted = Noted {
-        desk,
-        job,
-        leash: &leash,
-    };
+    let _noted = Noted { desk, job, leash: &leash };
     // A cancel that came between the start and the note found nobody to tell.
     let known = desk.jobs.get(job.id()).await.ok().flatten();
     if known.is_some_and(|known| known.state.is_cancel_requested()) {
@@ -101,21 +97,13 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, leash: &Leash) -> Ending {
         return desk.failed(job, AttemptOutcome::Failed, failure);
     };
     let settings = &registered.settings;
-    let cx = Context::new(
-        Arc::clone(job),
-        leash.canceled().clone(),
-        Arc::clone(&desk.reporter),
-    );
+    let cx = Context::new(Arc::clone(job), leash.canceled().clone(), Arc::clone(&desk.reporter));
     // The handler is called inside the net too: it may panic before its first await.
     let work = AssertUnwindSafe(async { registered.run(&job.spec.payload, &cx).await }).catch_unwind();
     let mut work: Pin<Box<dyn Future<Output = Returned> + Send>> = Box::pin(work);
 
     let by_token = || {
-        if desk.stop.hard.is_cancelled() {
-            Told::Interrupted
-        } else {
-            Told::Canceled
-        }
+        if desk.stop.hard.is_cancelled() { Told::Interrupted } else { Told::Canceled }
     };
     let told = tokio::select! {
         biased;
@@ -168,9 +156,9 @@ impl Desk {
             }
             (_, Some(Ok(Ok(Outcome::Skipped(reason))))) => Ending::Skipped { reason },
             (Some(Told::Canceled), _) => Ending::Canceled,
-            (None | Some(Told::TimedOut), Some(Ok(Ok(Outcome::Snoozed(duration))))) => Ending::Snoozed {
-                until: now.after(duration.min(LONGEST_SNOOZE)),
-            },
+            (None | Some(Told::TimedOut), Some(Ok(Ok(Outcome::Snoozed(duration))))) => {
+                Ending::Snoozed { until: now.after(duration.min(LONGEST_SNOOZE)) }
+            }
             (Some(Told::Interrupted), _) => Ending::Interrupted,
             (Some(Told::TimedOut), _) => {
                 let timeout = crate::job::format_duration(job.spec.timeout);
@@ -194,11 +182,7 @@ impl Desk {
             Some(registered) => self.failed_under(job, &registered.settings, outcome, failure),
             None => {
                 let now = self.jobs.clock().now();
-                Ending::Failed {
-                    outcome,
-                    error: Arc::new(JobError::from(failure)),
-                    retry_at: now,
-                }
+                Ending::Failed { outcome, error: Arc::new(JobError::from(failure)), retry_at: now }
             }
         }
     }
@@ -211,9 +195,7 @@ impl Desk {
         failure: Failure,
     ) -> Ending {
         let clock = self.jobs.clock();
-        let delay = settings
-            .retry
-            .delay(job.attempt, clock.chance(), failure.asked_delay());
+        let delay = settings.retry.delay(job.attempt, clock.chance(), failure.asked_delay());
         Ending::Failed {
             outcome,
             error: Arc::new(JobError::from(failure)),

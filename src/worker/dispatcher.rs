@@ -48,12 +48,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, permits: Arc<Semaphore
     let mut consumer = line.queue.consume();
     let clock = desk.jobs.clock().clone();
     let room = (line.queue.capacity() / 4) as u128;
-    let mut pace = Pace {
-        since: clock.elapsed(),
-        taken: 0,
-        high: false,
-        room,
-    };
+    let mut pace = Pace { since: clock.elapsed(), taken: 0, high: false, room };
     let mut stopped = std::pin::pin!(desk.stop.hard.cancelled());
     loop {
         let permit = tokio::select! {
@@ -85,8 +80,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, permits: Arc<Semaphore
         };
         pace.took_one();
         let Some(delivery) = delivery else { return };
-        desk.attempts
-            .spawn(attempt::run(Arc::clone(&desk), permit, delivery));
+        desk.attempts.spawn(attempt::run(Arc::clone(&desk), permit, delivery));
     }
 }
 
@@ -96,12 +90,7 @@ mod tests {
 
     #[test]
     fn the_pace_is_high_only_while_many_jobs_come() {
-        let mut pace = Pace {
-            since: Duration::ZERO,
-            taken: 0,
-            high: false,
-            room: 250,
-        };
+        let mut pace = Pace { since: Duration::ZERO, taken: 0, high: false, room: 250 };
         let mut take = |jobs: u64, elapsed| {
             (0..jobs).for_each(|_| pace.took_one());
             pace.is_high(Duration::from_millis(elapsed))

@@ -45,12 +45,7 @@ enum Halt {
 async fn work_off(desk: &Desk, line: &Line) -> Result<Duration, Halt> {
     loop {
         let now = desk.jobs.clock().now();
-        let due = desk
-            .jobs
-            .store()
-            .due(&line.name, now, STEP)
-            .await
-            .map_err(Halt::Store)?;
+        let due = desk.jobs.store().due(&line.name, now, STEP).await.map_err(Halt::Store)?;
         if due.ids.is_empty() {
             return Ok(due.next.map_or(PERIOD, |next| next.since(now)).min(PERIOD));
         }
@@ -68,13 +63,7 @@ async fn work_off(desk: &Desk, line: &Line) -> Result<Duration, Halt> {
 /// Puts one due job into the queue, or skips it when it comes too late; says whether it did.
 async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<bool, Halt> {
     let is_due = |job: &Job| job.wakes_at().is_some_and(|due| due <= desk.jobs.clock().now());
-    let Some(job) = desk
-        .jobs
-        .get(id)
-        .await
-        .map_err(Halt::Store)?
-        .filter(|job| is_due(job))
-    else {
+    let Some(job) = desk.jobs.get(id).await.map_err(Halt::Store)?.filter(|job| is_due(job)) else {
         return Ok(false);
     };
     let moved = if job.is_expired(desk.jobs.clock().now()) {

@@ -66,10 +66,8 @@ impl Pool {
         });
         let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
         for line in desk.jobs.lines() {
-            let (name, permits) = (
-                line.name.to_string(),
-                Arc::new(Semaphore::new(line.settings.concurrency)),
-            );
+            let (name, permits) =
+                (line.name.to_string(), Arc::new(Semaphore::new(line.settings.concurrency)));
             let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), name.clone());
             dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of, move || {
                 dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1), Arc::clone(&permits))
@@ -81,20 +79,11 @@ impl Pool {
         }
         let for_it = Arc::clone(&desk);
         let pulse = move || pulse::run(Arc::clone(&for_it));
-        helpers.spawn(supervise(
-            Arc::clone(&desk),
-            "pulse",
-            "all queues".to_owned(),
-            pulse,
-        ));
+        helpers.spawn(supervise(Arc::clone(&desk), "pulse", "all queues".to_owned(), pulse));
         pulse::keep_awake(&desk);
         dispatchers.close();
         helpers.close();
-        Self {
-            desk,
-            dispatchers,
-            helpers,
-        }
+        Self { desk, dispatchers, helpers }
     }
 
     /// Completes when a part of the pool has died too often to be replaced.
@@ -141,12 +130,7 @@ impl Pool {
         let mut abandoned = 0;
         for job in self.desk.jobs.store().volatile() {
             if let JobState::Processing { run, .. } = job.state
-                && self
-                    .desk
-                    .jobs
-                    .settle(job.id(), run, Ending::Interrupted)
-                    .await
-                    .is_ok()
+                && self.desk.jobs.settle(job.id(), run, Ending::Interrupted).await.is_ok()
             {
                 self.desk.abandon(&job);
                 abandoned += 1;
@@ -159,12 +143,7 @@ impl Pool {
 impl Drop for Pool {
     /// Without a pool nobody would ever stop what it has started.
     fn drop(&mut self) {
-        for token in [
-            &self.desk.stop.soft,
-            &self.desk.stop.hard,
-            &self.desk.stop.now,
-            &self.desk.ended,
-        ] {
+        for token in [&self.desk.stop.soft, &self.desk.stop.hard, &self.desk.stop.now, &self.desk.ended] {
             token.cancel();
         }
     }

@@ -53,10 +53,7 @@ pub(crate) struct Actor {
 
 impl Actor {
     pub(crate) fn new() -> Self {
-        Self {
-            gate: Arc::new(Semaphore::new(0)),
-            runs: Arc::default(),
-        }
+        Self { gate: Arc::new(Semaphore::new(0)), runs: Arc::default() }
     }
 }
 
@@ -96,9 +93,6 @@ impl Handler for Actor {
             (None, Some(text)) => text.into_bytes(),
             (None, None) => return Ok(Outcome::done()),
         };
-        Ok(Outcome::Completed(JobResult {
-            media_type: media_type.into(),
-            bytes: bytes.into(),
-        }))
+        Ok(Outcome::Completed(JobResult { media_type: media_type.into(), bytes: bytes.into() }))
     }
 }

@@ -66,12 +66,7 @@ impl TestApp {
             .no_proxy()
             .build()
             .unwrap();
-        Self {
-            server,
-            actor,
-            client,
-            folder,
-        }
+        Self { server, actor, client, folder }
     }
 
     pub(crate) fn jobs(&self) -> &Jobs {
@@ -80,8 +75,7 @@ impl TestApp {
 
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let url = format!("http://{}{path}", self.server.address());
-        self.client
-            .request(Method::from_bytes(method.as_bytes()).unwrap(), url)
+        self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), url)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -95,12 +89,7 @@ impl TestApp {
     /// Posts a body as it is, as JSON.
     pub(crate) async fn post_bytes(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = self.request("POST", path);
-        Answer::of(
-            request
-                .header("content-type", "application/json")
-                .body(body.into()),
-        )
-        .await
+        Answer::of(request.header("content-type", "application/json").body(body.into())).await
     }
 
     /// Submits a job that must be accepted; says its id.
@@ -140,10 +129,7 @@ impl TestApp {
 
     /// Waits until a job is in a state.
     pub(crate) async fn until(&self, id: &str, state: StateName) -> Arc<Job> {
-        self.until_job(id, &format!("{id} to be {state}"), |job| {
-            job.state.name() == state
-        })
-        .await
+        self.until_job(id, &format!("{id} to be {state}"), |job| job.state.name() == state).await
     }
 
     /// Waits until a job is as it should be.
@@ -181,10 +167,7 @@ impl TestApp {
             assert_eq!((queue.pending, queue.processing), (0, 0), "queue {name}");
             waiting += queue.scheduled + queue.failed;
         }
-        assert_eq!(
-            report.spilled, waiting,
-            "what waited for its time is in the spill file"
-        );
+        assert_eq!(report.spilled, waiting, "what waited for its time is in the spill file");
         self.folder.close().unwrap();
         report
     }
@@ -200,9 +183,7 @@ pub(crate) fn narrow(config: &mut Config, capacity: usize) {
 
 /// Waits for what must happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TOO_LONG, future)
-        .await
-        .unwrap_or_else(|_| panic!("waited too long for {what}"))
+    tokio::time::timeout(TOO_LONG, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
 impl Answer {
@@ -224,11 +205,7 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name}"))
-            .to_str()
-            .unwrap()
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
     }
 
     pub(crate) fn id(&self) -> String {
@@ -253,9 +230,8 @@ impl Answer {
         let problem = self.problem(422, slug);
         let errors = problem["errors"].as_array().unwrap().iter();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let mut faults: Vec<String> = errors
-            .map(|error| format!("{}: {}", text(&error["pointer"]), text(&error["detail"])))
-            .collect();
+        let mut faults: Vec<String> =
+            errors.map(|error| format!("{}: {}", text(&error["pointer"]), text(&error["detail"]))).collect();
         faults.sort();
         faults
     }
@@ -268,15 +244,9 @@ impl Answer {
         for (name, value) in headers {
             writeln!(text, "{name}: {}", value.to_str().unwrap()).unwrap();
         }
-        let is_json = self
-            .headers
-            .get("content-type")
-            .is_some_and(|media| media.to_str().unwrap().ends_with("json"));
-        let body = if is_json {
-            serde_json::to_string_pretty(&self.json()).unwrap()
-        } else {
-            self.text()
-        };
+        let is_json =
+            self.headers.get("content-type").is_some_and(|media| media.to_str().unwrap().ends_with("json"));
+        let body = if is_json { serde_json::to_string_pretty(&self.json()).unwrap() } else { self.text() };
         text + "\n" + &body
     }
 }
@@ -296,23 +266,14 @@ pub(crate) fn redacting(assert: impl FnOnce()) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     for (pattern, shown) in [
-        (
-            r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
-            "[id]",
-        ),
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", "[id]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[time]"),
-        (
-            r"(?m)^date: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT$",
-            "date: [date]",
-        ),
+        (r"(?m)^date: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT$", "date: [date]"),
         (r#"(?m)^etag: "[0-9a-f]{16}"$"#, r#"etag: "[tag]""#),
         (r"(?m)^x-request-id: [0-9a-f]{16}$", "x-request-id: [request]"),
         (r#""request_id": "[0-9a-f]{16}""#, r#""request_id": "[request]""#),
         (r"\[redacted [0-9a-f]{8}\]", "[redacted]"),
-        (
-            r#"(cursor=|"next_cursor": ")[A-Za-z0-9_-]{22}([>"])"#,
-            "$1[cursor]$2",
-        ),
+        (r#"(cursor=|"next_cursor": ")[A-Za-z0-9_-]{22}([>"])"#, "$1[cursor]$2"),
     ] {
         settings.add_filter(pattern, shown);
     }

@@ -11,10 +11,7 @@ fn noops(count: usize) -> Value {
 }
 
 async fn kept(app: &TestApp) -> usize {
-    app.get("/api/jobs?limit=100").await.json()["items"]
-        .as_array()
-        .unwrap()
-        .len()
+    app.get("/api/jobs?limit=100").await.json()["items"].as_array().unwrap().len()
 }
 
 #[tokio::test]
@@ -29,14 +26,8 @@ async fn all_are_accepted_in_their_order() {
     assert_answer!("batch_accepted", answer);
     let body = answer.json();
     let jobs = body["jobs"].as_array().unwrap();
-    assert_eq!(
-        jobs[0]["waiting"],
-        json!({"for": "turn", "until": null, "ahead": 0})
-    );
-    assert_eq!(
-        jobs[3]["waiting"],
-        json!({"for": "turn", "until": null, "ahead": 1})
-    );
+    assert_eq!(jobs[0]["waiting"], json!({"for": "turn", "until": null, "ahead": 0}));
+    assert_eq!(jobs[3]["waiting"], json!({"for": "turn", "until": null, "ahead": 1}));
     let ids: Vec<&str> = jobs.iter().map(|job| job["id"].as_str().unwrap()).collect();
     assert!(ids.is_sorted(), "{ids:?}");
     app.let_go(1);
@@ -81,11 +72,7 @@ async fn faults_point_into_the_array() {
             "validation-failed",
             "/jobs/3/max_attempts: must be 1 to 100",
         ),
-        (
-            json!({"kind": "noop", "payload": {"fail": "x"}}),
-            "validation-failed",
-            "/jobs/3/payload/fail: ",
-        ),
+        (json!({"kind": "noop", "payload": {"fail": "x"}}), "validation-failed", "/jobs/3/payload/fail: "),
         (
             json!({"kind": "noop", "unique": {"key": "x"}}),
             "validation-failed",
@@ -111,10 +98,7 @@ async fn the_array_itself_can_be_wrong() {
         (json!({"jobs": []}), vec!["/jobs: must hold 1 to 1000 jobs"]),
         (
             json!({"jobs": [{}], "atomic": true}),
-            vec![
-                "/atomic: is not a member that is known here",
-                "/jobs/0/kind: is required",
-            ],
+            vec!["/atomic: is not a member that is known here", "/jobs/0/kind: is required"],
         ),
     ] {
         let answer = app.post("/api/jobs/batch", &body).await;
@@ -130,10 +114,7 @@ async fn a_batch_may_be_as_long_as_the_limit() {
         assert_eq!(app.post("/api/jobs/batch", &noops(count)).await.status, 202);
     }
     let answer = app.post("/api/jobs/batch", &noops(4)).await;
-    assert_eq!(
-        answer.faults("validation-failed"),
-        ["/jobs: must hold 1 to 3 jobs"]
-    );
+    assert_eq!(answer.faults("validation-failed"), ["/jobs: must hold 1 to 3 jobs"]);
     assert_eq!(kept(&app).await, 6);
     app.stop().await;
 
@@ -142,10 +123,7 @@ async fn a_batch_may_be_as_long_as_the_limit() {
     assert_eq!(answer.status, 202);
     assert_eq!(answer.json()["jobs"].as_array().unwrap().len(), 1000);
     let answer = app.post("/api/jobs/batch", &noops(1001)).await;
-    assert_eq!(
-        answer.faults("validation-failed"),
-        ["/jobs: must hold 1 to 1000 jobs"]
-    );
+    assert_eq!(answer.faults("validation-failed"), ["/jobs: must hold 1 to 1000 jobs"]);
     app.stop().await;
 }
 
@@ -153,13 +131,9 @@ async fn a_batch_may_be_as_long_as_the_limit() {
 async fn one_payload_that_is_too_large_refuses_all() {
     let app = TestApp::with(|config| config.limits.payload = 20).await;
     let payload = |length: usize| json!({"kind": "noop", "payload": {"a": "x".repeat(length - 8)}});
-    let accepted = app
-        .post("/api/jobs/batch", &json!({"jobs": [payload(20), payload(19)]}))
-        .await;
+    let accepted = app.post("/api/jobs/batch", &json!({"jobs": [payload(20), payload(19)]})).await;
     assert_eq!(accepted.status, 202);
-    let answer = app
-        .post("/api/jobs/batch", &json!({"jobs": [payload(20), payload(21)]}))
-        .await;
+    let answer = app.post("/api/jobs/batch", &json!({"jobs": [payload(20), payload(21)]})).await;
     assert_eq!(
         answer.problem(413, "payload-too-large")["detail"],
         "/jobs/1/payload is larger than 20 bytes. Pass a reference instead of the data."
@@ -178,25 +152,15 @@ async fn a_batch_that_does_not_fit_is_refused_whole() {
                                {"kind": "noop"}, {"kind": "noop"}]});
     let answer = app.post("/api/jobs/batch", &both).await;
     let problem = answer.problem(503, "queue-full");
-    assert_eq!(
-        (&problem["queue"], &problem["capacity"]),
-        (&json!("default"), &json!(4))
-    );
-    assert_eq!(
-        problem["retry_after_seconds"].to_string(),
-        answer.header("retry-after")
-    );
+    assert_eq!((&problem["queue"], &problem["capacity"]), (&json!("default"), &json!(4)));
+    assert_eq!(problem["retry_after_seconds"].to_string(), answer.header("retry-after"));
     assert_eq!(kept(&app).await, 2);
     // What was reserved in vain was given back: three still fit, and a fourth does not.
     assert_eq!(app.post("/api/jobs/batch", &noops(3)).await.status, 202);
-    app.post("/api/jobs/batch", &noops(1))
-        .await
-        .problem(503, "queue-full");
+    app.post("/api/jobs/batch", &noops(1)).await.problem(503, "queue-full");
     // Not even when the queue is empty.
     app.let_go(2);
-    app.post("/api/jobs/batch", &noops(5))
-        .await
-        .problem(503, "queue-full");
+    app.post("/api/jobs/batch", &noops(5)).await.problem(503, "queue-full");
     app.stop().await;
 }
 
@@ -208,13 +172,9 @@ async fn a_batch_that_was_refused_is_in_front_of_nobody() {
     for _ in 0..2 {
         waiting.push(app.act(&json!({})).await);
     }
-    app.post("/api/jobs/batch", &noops(3))
-        .await
-        .problem(503, "queue-full");
+    app.post("/api/jobs/batch", &noops(3)).await.problem(503, "queue-full");
     waiting.push(app.act(&json!({})).await);
-    app.post("/api/jobs/batch", &noops(2))
-        .await
-        .problem(503, "queue-full");
+    app.post("/api/jobs/batch", &noops(2)).await.problem(503, "queue-full");
     for (ahead, id) in waiting.iter().enumerate() {
         assert_eq!(app.job(id).await["waiting"]["ahead"], ahead);
     }

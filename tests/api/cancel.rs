@@ -21,10 +21,7 @@ async fn a_waiting_job_is_canceled_at_once_and_never_runs() {
             assert_eq!(cancel(&app, id).await.status, 200);
         }
         let job = app.job(id).await;
-        assert_eq!(
-            (&job["state"], &job["waiting"]),
-            (&json!("canceled"), &json!(null))
-        );
+        assert_eq!((&job["state"], &job["waiting"]), (&json!("canceled"), &json!(null)));
     }
     // Whatever is behind it in the queue has been reached, and it was not run.
     let behind = app.act(&json!({})).await;
@@ -43,10 +40,7 @@ async fn a_failed_job_is_canceled_at_once() {
     let answer = cancel(&app, &id).await;
     assert_eq!(answer.status, 200);
     let job = answer.json();
-    assert_eq!(
-        (&job["state"], &job["next_attempt_at"]),
-        (&json!("canceled"), &json!(null))
-    );
+    assert_eq!((&job["state"], &job["next_attempt_at"]), (&json!("canceled"), &json!(null)));
     assert_eq!(job["error"]["message"], "later");
     assert_eq!(app.stop().await.spilled, 0);
 }

@@ -25,12 +25,7 @@ async fn intake_is_refused_and_everything_else_is_answered() {
     let posted = tokio::spawn(Answer::of(posted.json(&json!({"kind": "act", "delay": "1h"}))));
     within("the job of the waiting POST", async {
         let mut watch = app.jobs().events().watch();
-        while app.get("/api/jobs").await.json()["items"]
-            .as_array()
-            .unwrap()
-            .len()
-            < 4
-        {
+        while app.get("/api/jobs").await.json()["items"].as_array().unwrap().len() < 4 {
             let _ = watch.recv().await;
         }
     })
@@ -54,13 +49,7 @@ async fn intake_is_refused_and_everything_else_is_answered() {
         }
         assert_answer!("readyz_draining", app.get("/readyz").await);
         assert_answer!("readyz_draining_verbose", app.get("/readyz?verbose").await);
-        for path in [
-            "/livez",
-            "/api/jobs",
-            "/api/queues",
-            "/api/mail",
-            "/problems/draining",
-        ] {
+        for path in ["/livez", "/api/jobs", "/api/queues", "/api/mail", "/problems/draining"] {
             assert_eq!(app.get(path).await.status, 200, "{path}");
         }
         assert_eq!(app.job(&id).await["state"], "processing");
@@ -72,18 +61,12 @@ async fn intake_is_refused_and_everything_else_is_answered() {
     let (report, ()) = within("the drain", async { tokio::join!(drain, during) }).await;
     assert_eq!((report.finished, report.spilled, report.lost.len()), (2, 1, 0));
     let waited = waiting.await.unwrap();
-    assert_eq!(
-        (waited.status.as_u16(), &waited.json()["state"]),
-        (200, &json!("completed"))
-    );
+    assert_eq!((waited.status.as_u16(), &waited.json()["state"]), (200, &json!("completed")));
     // Served until the end, and then whoever waits is answered with what is known.
     assert_eq!(app.get("/livez").await.status, 200);
     app.server.backroom().close();
     let posted = within("the waiting POST", posted).await.unwrap();
-    assert_eq!(
-        (posted.status.as_u16(), &posted.json()["state"]),
-        (202, &json!("scheduled"))
-    );
+    assert_eq!((posted.status.as_u16(), &posted.json()["state"]), (202, &json!("scheduled")));
     assert_eq!(posted.header("preference-applied"), "wait=20");
     let late = app.request("POST", &format!("/api/jobs/{id}/retry"));
     Answer::of(late).await.problem(503, "draining");
@@ -117,10 +100,7 @@ async fn who_waits_for_room_is_refused_when_the_drain_begins() {
     app.act(&json!({"wait": true})).await;
     let body = json!({"kind": "act"});
     let one = Answer::of(app.request("POST", "/api/jobs").json(&body));
-    let many = Answer::of(
-        app.request("POST", "/api/jobs/batch")
-            .json(&json!({"jobs": [body]})),
-    );
+    let many = Answer::of(app.request("POST", "/api/jobs/batch").json(&json!({"jobs": [body]})));
     let stopping = async {
         // A round trip behind the two, on the one thread that answers.
         assert_eq!(app.get("/livez").await.status, 200);

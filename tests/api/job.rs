@@ -8,11 +8,8 @@ use crate::app::{Answer, TestApp, assert_answer};
 #[tokio::test]
 async fn what_an_attempt_says_is_seen_while_it_runs() {
     let app = TestApp::start().await;
-    let id = app
-        .act(&json!({"progress": [45, "rendering"], "log": ["one", "two"], "wait": true}))
-        .await;
-    app.until_job(&id, "progress", |job| job.progress.percent == 45)
-        .await;
+    let id = app.act(&json!({"progress": [45, "rendering"], "log": ["one", "two"], "wait": true})).await;
+    app.until_job(&id, "progress", |job| job.progress.percent == 45).await;
     assert_answer!("processing", app.get(&format!("/api/jobs/{id}/status")).await);
     assert_answer!("log", app.get(&format!("/api/jobs/{id}/log")).await);
     app.let_go(1);
@@ -46,9 +43,7 @@ async fn a_failed_job_says_why_and_when_it_goes_on() {
 #[tokio::test]
 async fn attempts_that_are_used_up_make_a_dead_letter() {
     let app = TestApp::start().await;
-    let id = app
-        .submit(&json!({"kind": "noop", "payload": {"fail": "panic"}, "max_attempts": 1}))
-        .await;
+    let id = app.submit(&json!({"kind": "noop", "payload": {"fail": "panic"}, "max_attempts": 1})).await;
     app.until(&id, StateName::DeadLettered).await;
     let answer = app.get(&format!("/api/jobs/{id}/status")).await;
     assert_answer!("dead_lettered", answer);
@@ -93,9 +88,7 @@ async fn a_job_that_was_not_started_in_time_is_skipped() {
     app.hold().await;
     // Late because its turn comes too late, and because its time does.
     let waiting = app.submit(&json!({"kind": "act", "expires_in": "1ms"})).await;
-    let scheduled = app
-        .submit(&json!({"kind": "act", "expires_in": "1ms", "delay": "1h"}))
-        .await;
+    let scheduled = app.submit(&json!({"kind": "act", "expires_in": "1ms", "delay": "1h"})).await;
     app.until(&scheduled, StateName::Skipped).await;
     app.let_go(1);
     app.until(&waiting, StateName::Skipped).await;
@@ -164,10 +157,7 @@ async fn whoever_prefers_to_wait_is_answered_when_it_ends() {
     assert_eq!(app.job(&id).await["state"], "processing");
     app.let_go(1);
     let (show, status) = (show.await.unwrap(), status.await.unwrap());
-    assert_eq!(
-        (show.status.as_u16(), &show.json()["state"]),
-        (200, &json!("completed"))
-    );
+    assert_eq!((show.status.as_u16(), &show.json()["state"]), (200, &json!("completed")));
     assert_eq!(show.header("preference-applied"), "wait=60");
     assert_eq!(status.status, 303);
     assert_eq!(status.header("preference-applied"), "wait=19");
@@ -180,10 +170,7 @@ async fn whoever_prefers_to_wait_is_answered_when_it_ends() {
 #[tokio::test]
 async fn secrets_of_a_payload_are_not_shown() {
     let app = TestApp::with(|config| {
-        let kind = backroom::config::Kind {
-            sensitive: vec!["iban".to_owned()],
-            ..Default::default()
-        };
+        let kind = backroom::config::Kind { sensitive: vec!["iban".to_owned()], ..Default::default() };
         config.kinds.insert("noop".parse().unwrap(), kind);
     })
     .await;
@@ -214,17 +201,13 @@ async fn a_job_that_is_not_there_is_not_found() {
     assert_answer!("job_not_found", app.get(&format!("/api/jobs/{nobody}")).await);
     for id in [nobody, "x", "%20", "01a1fa7100007000800000000000000"] {
         for part in ["", "/status", "/result", "/payload", "/log"] {
-            app.get(&format!("/api/jobs/{id}{part}"))
-                .await
-                .problem(404, "job-not-found");
+            app.get(&format!("/api/jobs/{id}{part}")).await.problem(404, "job-not-found");
         }
         let canceled = Answer::of(app.request("DELETE", &format!("/api/jobs/{id}"))).await;
         canceled.problem(404, "job-not-found");
         let retried = app.post(&format!("/api/jobs/{id}/retry"), &json!(null)).await;
         retried.problem(404, "job-not-found");
-        let waiting = app
-            .request("GET", &format!("/api/jobs/{id}/status"))
-            .header("prefer", "wait=20");
+        let waiting = app.request("GET", &format!("/api/jobs/{id}/status")).header("prefer", "wait=20");
         Answer::of(waiting).await.problem(404, "job-not-found");
     }
     app.stop().await;
@@ -235,17 +218,13 @@ async fn a_job_that_was_forgotten_is_not_found() {
     let app = TestApp::with(|config| config.retention.max_finished = 1).await;
     let ids = [app.hold().await, app.hold().await];
     for id in &ids {
-        let waiting = app
-            .request("GET", &format!("/api/jobs/{id}"))
-            .header("prefer", "wait=20");
+        let waiting = app.request("GET", &format!("/api/jobs/{id}")).header("prefer", "wait=20");
         let waiting = tokio::spawn(Answer::of(waiting));
         let canceled = Answer::of(app.request("DELETE", &format!("/api/jobs/{id}"))).await;
         assert_eq!(canceled.status, 202);
         assert_eq!(waiting.await.unwrap().json()["state"], "canceled");
     }
-    app.get(&format!("/api/jobs/{}", ids[0]))
-        .await
-        .problem(404, "job-not-found");
+    app.get(&format!("/api/jobs/{}", ids[0])).await.problem(404, "job-not-found");
     assert_eq!(app.job(&ids[1]).await["state"], "canceled");
     let list = app.get("/api/jobs").await.json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);

@@ -26,9 +26,7 @@ async fn three(app: &TestApp) -> [String; 3] {
         )
         .await;
     app.until(&dead, StateName::DeadLettered).await;
-    let scheduled = app
-        .submit(&json!({"kind": "noop", "queue": "mail", "delay": "1h", "tags": ["b"]}))
-        .await;
+    let scheduled = app.submit(&json!({"kind": "noop", "queue": "mail", "delay": "1h", "tags": ["b"]})).await;
     let running = app.hold().await;
     [dead, scheduled, running]
 }
@@ -62,10 +60,7 @@ async fn every_filter_finds_what_it_says() {
         (&*format!("q={dead}"), vec![dead]),
         (&*format!("q={}", dead[..35].to_uppercase()), vec![dead]),
         (&*format!("q={}", &dead[1..]), vec![]),
-        (
-            "state=dead_lettered&kind=act&queue=default&tag=b&q=invoice",
-            vec![dead],
-        ),
+        ("state=dead_lettered&kind=act&queue=default&tag=b&q=invoice", vec![dead]),
         ("state=dead_lettered&kind=noop", vec![]),
         (&*format!("{far}&tag=b"), vec![scheduled, dead]),
         ("created_before=2020-01-01T00:00:00Z", vec![]),
@@ -89,10 +84,7 @@ async fn times_of_acceptance_include_the_first_and_exclude_the_last() {
         (format!("created_before={at}"), false),
         (format!("created_before={later}"), true),
         (format!("created_after={at}&created_before={later}"), true),
-        (
-            format!("created_after={}", created.replace('Z', "%2B00:00")),
-            true,
-        ),
+        (format!("created_after={}", created.replace('Z', "%2B00:00")), true),
     ] {
         assert_eq!(found(&app, &query).await.len(), usize::from(there), "{query}");
     }
@@ -132,8 +124,7 @@ async fn two_hundred_and_fifty_jobs_are_each_seen_once() {
             assert_eq!(next.matches("cursor=").count(), 1, "{next}");
             path = next.to_owned();
             // Newer ones do not shift the pages.
-            app.submit(&json!({"kind": "noop", "tags": ["a&b=c"], "delay": "1h"}))
-                .await;
+            app.submit(&json!({"kind": "noop", "tags": ["a&b=c"], "delay": "1h"})).await;
             all.insert(0, String::new());
         }
         all.retain(|id| !id.is_empty());
@@ -150,10 +141,7 @@ async fn a_page_is_shown_whole() {
     three(&app).await;
     assert_answer!("list", app.get("/api/jobs?limit=2&tag=b&tag=%C3%A4").await);
     let first = app.get("/api/jobs?limit=1&tag=b&q=%26").await;
-    assert_eq!(
-        first.json(),
-        json!({"items": [], "next_cursor": null, "next": null})
-    );
+    assert_eq!(first.json(), json!({"items": [], "next_cursor": null, "next": null}));
     let first = app.get("/api/jobs?limit=1&tag=b").await;
     assert_answer!("list_next", first);
     app.stop().await;
@@ -162,11 +150,7 @@ async fn a_page_is_shown_whole() {
 #[tokio::test]
 async fn the_page_has_twenty_unless_asked_and_a_hundred_at_most() {
     let app = TestApp::start().await;
-    app.post(
-        "/api/jobs/batch",
-        &json!({"jobs": vec![json!({"kind": "noop"}); 101]}),
-    )
-    .await;
+    app.post("/api/jobs/batch", &json!({"jobs": vec![json!({"kind": "noop"}); 101]})).await;
     assert_eq!(found(&app, "").await.len(), 20);
     for limit in [1, 99, 100] {
         assert_eq!(found(&app, &format!("limit={limit}")).await.len(), limit);
@@ -174,10 +158,7 @@ async fn the_page_has_twenty_unless_asked_and_a_hundred_at_most() {
     for limit in ["0", "101", "-1", "99999999999999999999999"] {
         let answer = app.get(&format!("/api/jobs?limit={limit}")).await;
         let problem = answer.problem(422, "validation-failed");
-        assert_eq!(
-            problem["errors"],
-            json!([{"parameter": "limit", "detail": "must be 1 to 100"}])
-        );
+        assert_eq!(problem["errors"], json!([{"parameter": "limit", "detail": "must be 1 to 100"}]));
     }
     for limit in ["", "x", "1.5", "2+2"] {
         let answer = app.get(&format!("/api/jobs?limit={limit}")).await;
@@ -205,21 +186,12 @@ async fn a_cursor_of_another_make_is_refused() {
     for _ in 0..2 {
         app.act(&json!({})).await;
     }
-    let cursor = app.get("/api/jobs?limit=1").await.json()["next_cursor"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let cursor = app.get("/api/jobs?limit=1").await.json()["next_cursor"].as_str().unwrap().to_owned();
     assert_eq!(found(&app, &format!("cursor={cursor}")).await.len(), 1);
     let truncated = &cursor[..cursor.len() - 1];
-    for bad in [
-        "",
-        "x",
-        "AAAAAAAAAAAAAAAAAAAAAA",
-        "%00",
-        truncated,
-        &format!("{cursor}="),
-        &format!("{cursor}A"),
-    ] {
+    for bad in
+        ["", "x", "AAAAAAAAAAAAAAAAAAAAAA", "%00", truncated, &format!("{cursor}="), &format!("{cursor}A")]
+    {
         let answer = app.get(&format!("/api/jobs?cursor={bad}")).await;
         answer.problem(400, "invalid-cursor");
     }
@@ -234,9 +206,7 @@ async fn urls_are_absolute_when_the_public_one_is_known() {
     })
     .await;
     let base = "https://jobs.example/base";
-    let answer = app
-        .post("/api/jobs", &json!({"kind": "noop", "delay": "1h"}))
-        .await;
+    let answer = app.post("/api/jobs", &json!({"kind": "noop", "delay": "1h"})).await;
     let id = answer.id();
     let url = format!("{base}/api/jobs/{id}");
     assert_eq!(answer.header("location"), format!("{url}/status"));
@@ -244,10 +214,7 @@ async fn urls_are_absolute_when_the_public_one_is_known() {
     assert_eq!(answer.json()["links"], links);
     app.submit(&json!({"kind": "noop", "payload": {}})).await;
     let list = app.get("/api/jobs?limit=1").await;
-    let next = format!(
-        "{base}/api/jobs?limit=1&cursor={}",
-        list.json()["next_cursor"].as_str().unwrap()
-    );
+    let next = format!("{base}/api/jobs?limit=1&cursor={}", list.json()["next_cursor"].as_str().unwrap());
     assert_eq!(list.json()["next"], json!(next));
     assert_eq!(list.header("link"), format!("<{next}>; rel=\"next\""));
     let problem = app.get(&format!("/api/jobs/{id}/result")).await.json();
@@ -256,9 +223,6 @@ async fn urls_are_absolute_when_the_public_one_is_known() {
     assert_eq!(blank["type"], "about:blank");
     let waited = app.request("POST", "/api/jobs").header("prefer", "wait=20");
     let waited = Answer::of(waited.json(&json!({"kind": "noop"}))).await;
-    assert_eq!(
-        waited.header("location"),
-        format!("{base}/api/jobs/{}/result", waited.id())
-    );
+    assert_eq!(waited.header("location"), format!("{base}/api/jobs/{}/result", waited.id()));
     app.stop().await;
 }

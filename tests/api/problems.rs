@@ -18,13 +18,7 @@ fn paths() -> Vec<(String, &'static str)> {
         (format!("{job}/retry"), "POST"),
         ("/api/mail".to_owned(), "GET, HEAD, DELETE"),
     ];
-    for path in [
-        "/api/queues",
-        "/api/queues/default",
-        "/livez",
-        "/readyz",
-        "/problems/internal",
-    ] {
+    for path in ["/api/queues", "/api/queues/default", "/livez", "/readyz", "/problems/internal"] {
         paths.push((path.to_owned(), "GET, HEAD"));
     }
     for part in ["status", "result", "payload", "log"] {
@@ -41,9 +35,7 @@ async fn a_method_that_is_not_known_is_answered_with_those_that_are() {
     let app = TestApp::start().await;
     for (path, allow) in paths() {
         let known: Vec<&str> = allow.split(", ").collect();
-        for method in [
-            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW",
-        ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
             let answer = Answer::of(app.request(method, &path)).await;
             if known.contains(&method) {
                 assert_ne!(answer.status, 405, "{method} {path}");
@@ -56,10 +48,7 @@ async fn a_method_that_is_not_known_is_answered_with_those_that_are() {
             }
         }
     }
-    assert_answer!(
-        "method_not_allowed",
-        Answer::of(app.request("PUT", "/api/jobs")).await
-    );
+    assert_answer!("method_not_allowed", Answer::of(app.request("PUT", "/api/jobs")).await);
     app.stop().await;
 }
 
@@ -108,13 +97,9 @@ async fn head_has_the_headers_of_get_and_no_body() {
         .submit(&json!({"kind": "email", "payload": {"to": "a@example.com", "subject": "Hi", "text": "x"}}))
         .await;
     app.until(&mail, StateName::Completed).await;
-    let mail = app.get("/api/mail").await.json()["items"][0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mut paths: Vec<String> = ["", "/status", "/result", "/payload", "/log"]
-        .map(|part| format!("/api/jobs/{job}{part}"))
-        .into();
+    let mail = app.get("/api/mail").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let mut paths: Vec<String> =
+        ["", "/status", "/result", "/payload", "/log"].map(|part| format!("/api/jobs/{job}{part}")).into();
     for path in [
         "/api/jobs?limit=1",
         "/api/queues",
@@ -164,10 +149,7 @@ async fn a_request_id_is_echoed_or_made() {
         for bad in [&*"x".repeat(129), "", "a b", "ä", "a\tb"] {
             let made = ask(path, bad).await.header("x-request-id").to_owned();
             assert_ne!(made, bad);
-            assert!(
-                made.len() == 16 && made.bytes().all(|b| b.is_ascii_hexdigit()),
-                "{made}"
-            );
+            assert!(made.len() == 16 && made.bytes().all(|b| b.is_ascii_hexdigit()), "{made}");
         }
     }
     let made = app.get("/livez").await.header("x-request-id").to_owned();
@@ -182,10 +164,7 @@ async fn every_type_of_problem_has_a_page() {
     for kind in ProblemType::ALL {
         let slug = kind.slug();
         let page = app.get(&format!("/problems/{slug}")).await;
-        assert_eq!(
-            (page.status.as_u16(), page.header("content-type")),
-            (200, "text/html; charset=utf-8")
-        );
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
         let text = page.text();
         for part in [slug, kind.title(), &kind.status().to_string()] {
             assert!(text.contains(part), "{part} is not in {text}");

@@ -23,10 +23,7 @@ impl Raw {
     pub(crate) async fn connect(app: &TestApp) -> Self {
         let stream = TcpStream::connect(app.server.address()).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            read: Vec::new(),
-        }
+        Self { stream, read: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -63,12 +60,7 @@ impl Raw {
             assert!(self.more().await, "the connection ended within a body");
         }
         let body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
-        RawAnswer {
-            version: version.to_owned(),
-            status,
-            headers,
-            body,
-        }
+        RawAnswer { version: version.to_owned(), status, headers, body }
     }
 
     pub(crate) async fn answer(&mut self) -> RawAnswer {

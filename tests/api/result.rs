@@ -72,26 +72,15 @@ async fn without_a_result_the_problem_says_why() {
     let scheduled = app.submit(&json!({"kind": "act", "delay": "1h"})).await;
     let not_ready = app.get(&format!("/api/jobs/{scheduled}/result")).await;
     let problem = not_ready.problem(404, "result-not-ready");
-    assert_eq!(
-        (&problem["state"], not_ready.header("retry-after")),
-        (&json!("scheduled"), "30")
-    );
+    assert_eq!((&problem["state"], not_ready.header("retry-after")), (&json!("scheduled"), "30"));
     assert_eq!(problem["retry_after_seconds"], 30);
 
-    let dead = result_of(
-        &app,
-        json!({"permanent": "no such invoice"}),
-        StateName::DeadLettered,
-    )
-    .await;
+    let dead = result_of(&app, json!({"permanent": "no such invoice"}), StateName::DeadLettered).await;
     assert_answer!("result_dead_lettered", dead);
     let skipped = result_of(&app, json!({"skip": "nothing to do"}), StateName::Skipped).await;
     assert_answer!("result_skipped", skipped);
     let canceled = Answer::of(app.request("DELETE", &format!("/api/jobs/{scheduled}"))).await;
     assert_eq!(canceled.status, 200);
-    assert_answer!(
-        "result_canceled",
-        app.get(&format!("/api/jobs/{scheduled}/result")).await
-    );
+    assert_answer!("result_canceled", app.get(&format!("/api/jobs/{scheduled}/result")).await);
     app.stop().await;
 }

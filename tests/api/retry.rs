@@ -12,24 +12,17 @@ async fn retry(app: &TestApp, id: &str) -> Answer {
 #[tokio::test]
 async fn a_job_that_was_given_up_begins_again() {
     let app = TestApp::narrow(10).await;
-    let id = app
-        .submit(&json!({"kind": "act", "payload": {"fail": "no"}, "max_attempts": 1}))
-        .await;
+    let id = app.submit(&json!({"kind": "act", "payload": {"fail": "no"}, "max_attempts": 1})).await;
     app.until(&id, StateName::DeadLettered).await;
     app.hold().await;
     let answer = retry(&app, &id).await;
     assert_answer!("retried", answer);
     assert_eq!(answer.header("location"), format!("/api/jobs/{id}/status"));
     app.let_go(1);
-    let again = app.until_job(&id, "its second round", |job| {
-        job.runs == 2 && job.state.is_terminal()
-    });
+    let again = app.until_job(&id, "its second round", |job| job.runs == 2 && job.state.is_terminal());
     again.await;
     let job = app.job(&id).await;
-    assert_eq!(
-        (&job["attempt"], job["attempts"].as_array().unwrap().len()),
-        (&json!(1), 2)
-    );
+    assert_eq!((&job["attempt"], job["attempts"].as_array().unwrap().len()), (&json!(1), 2));
     app.stop().await;
 }
 
@@ -38,16 +31,11 @@ async fn canceled_and_skipped_jobs_begin_again() {
     let app = TestApp::start().await;
     let canceled = app.submit(&json!({"kind": "act", "delay": "1h"})).await;
     Answer::of(app.request("DELETE", &format!("/api/jobs/{canceled}"))).await;
-    let expired = app
-        .submit(&json!({"kind": "act", "delay": "1h", "expires_in": "1ms"}))
-        .await;
+    let expired = app.submit(&json!({"kind": "act", "delay": "1h", "expires_in": "1ms"})).await;
     app.until(&expired, StateName::Skipped).await;
     for id in [canceled, expired] {
         let answer = retry(&app, &id).await;
-        assert_eq!(
-            (answer.status.as_u16(), &answer.json()["state"]),
-            (202, &json!("pending"))
-        );
+        assert_eq!((answer.status.as_u16(), &answer.json()["state"]), (202, &json!("pending")));
         assert_eq!(answer.json()["skip_reason"], json!(null));
         app.until(&id, StateName::Completed).await;
     }
@@ -60,9 +48,8 @@ async fn waiting_jobs_run_now_instead_of_later() {
     let scheduled = app.submit(&json!({"kind": "act", "delay": "1h"})).await;
     assert_eq!(retry(&app, &scheduled).await.json()["state"], "pending");
     app.until(&scheduled, StateName::Completed).await;
-    let failed = app
-        .submit(&json!({"kind": "noop", "payload": {"fail": "transient", "fail_times": 1}}))
-        .await;
+    let failed =
+        app.submit(&json!({"kind": "noop", "payload": {"fail": "transient", "fail_times": 1}})).await;
     app.until(&failed, StateName::Failed).await;
     let answer = retry(&app, &failed).await;
     assert_eq!(answer.status, 202);

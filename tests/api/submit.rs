@@ -44,9 +44,7 @@ async fn an_accepted_job_is_shown_as_the_contract_has_it() {
         "attempts",
         "links",
     ];
-    let places: Vec<_> = members
-        .map(|name| text.find(&format!("\"{name}\":")).unwrap())
-        .into();
+    let places: Vec<_> = members.map(|name| text.find(&format!("\"{name}\":")).unwrap()).into();
     assert!(places.is_sorted(), "{text}");
     assert_eq!(answer.json().as_object().unwrap().len(), members.len());
     assert_eq!(
@@ -86,9 +84,7 @@ async fn the_queue_is_that_of_the_kind_unless_the_job_says_otherwise() {
     let app = TestApp::start().await;
     let mail = json!({"to": "ada@example.com", "subject": "Hi", "text": "Hello"});
     for (queue, expected) in [(json!(null), "mail"), (json!("default"), "default")] {
-        let id = app
-            .submit(&json!({"kind": "email", "payload": mail, "queue": queue}))
-            .await;
+        let id = app.submit(&json!({"kind": "email", "payload": mail, "queue": queue})).await;
         assert_eq!(app.job(&id).await["queue"], expected);
         app.until(&id, StateName::Completed).await;
     }
@@ -98,22 +94,15 @@ async fn the_queue_is_that_of_the_kind_unless_the_job_says_otherwise() {
 #[tokio::test]
 async fn a_delay_makes_it_wait_for_its_time() {
     let app = TestApp::start().await;
-    let answer = app
-        .post("/api/jobs", &json!({"kind": "act", "delay": "1h30m"}))
-        .await;
+    let answer = app.post("/api/jobs", &json!({"kind": "act", "delay": "1h30m"})).await;
     assert_answer!("scheduled", answer);
     let job = answer.json();
     assert_eq!(job["waiting"]["until"], job["run_at"]);
     let time =
         |member: &str| -> backroom::job::Timestamp { serde_json::from_value(job[member].clone()).unwrap() };
-    assert_eq!(
-        time("run_at").since(time("created_at")),
-        std::time::Duration::from_mins(90)
-    );
+    assert_eq!(time("run_at").since(time("created_at")), std::time::Duration::from_mins(90));
     // Below the clamp the pause is what is left.
-    let soon = app
-        .post("/api/jobs", &json!({"kind": "act", "delay": "20s"}))
-        .await;
+    let soon = app.post("/api/jobs", &json!({"kind": "act", "delay": "20s"})).await;
     let pause: u64 = soon.header("retry-after").parse().unwrap();
     assert!((19..=20).contains(&pause), "{pause}");
     assert_eq!(app.runs(), 0);
@@ -125,19 +114,11 @@ async fn a_time_ahead_is_waited_for_and_a_past_one_means_now() {
     let app = TestApp::start().await;
     let now = app.jobs().clock().now();
     let ahead = now.after(std::time::Duration::from_hours(1)).to_string();
-    let job = app
-        .post("/api/jobs", &json!({"kind": "act", "run_at": ahead}))
-        .await
-        .json();
+    let job = app.post("/api/jobs", &json!({"kind": "act", "run_at": ahead})).await.json();
     assert_eq!(job["state"], "scheduled");
-    assert_eq!(
-        job["waiting"],
-        json!({"for": "schedule", "until": ahead, "ahead": 0})
-    );
+    assert_eq!(job["waiting"], json!({"for": "schedule", "until": ahead, "ahead": 0}));
     for past in ["2001-02-03T04:05:06Z", "1970-01-01T00:00:00.000Z"] {
-        let answer = app
-            .post("/api/jobs", &json!({"kind": "act", "run_at": past}))
-            .await;
+        let answer = app.post("/api/jobs", &json!({"kind": "act", "run_at": past})).await;
         assert_eq!(answer.status, 202);
         let job = app.job(&answer.id()).await;
         assert_eq!(job["run_at"], job["created_at"]);
@@ -155,9 +136,7 @@ async fn jobs_in_front_are_counted_exactly() {
     app.hold().await;
     let mut ids = Vec::new();
     for ahead in 0..4 {
-        let answer = app
-            .post("/api/jobs", &json!({"kind": "act", "payload": {"wait": true}}))
-            .await;
+        let answer = app.post("/api/jobs", &json!({"kind": "act", "payload": {"wait": true}})).await;
         let waiting = json!({"for": "turn", "until": null, "ahead": ahead});
         assert_eq!(answer.json()["waiting"], waiting);
         ids.push(answer.id());
@@ -179,23 +158,13 @@ async fn limits_hold_to_the_unit() {
     let past_year = year * 3600 + 1;
     let tag = |length| json!(["ä".repeat(length)]);
     let tags = |count| json!((0..count).map(|n| format!("t{n}")).collect::<Vec<_>>());
-    let at_year = app
-        .jobs()
-        .clock()
-        .now()
-        .after(std::time::Duration::from_hours(year));
+    let at_year = app.jobs().clock().now().after(std::time::Duration::from_hours(year));
     let beyond_year = at_year.after(std::time::Duration::from_mins(1)).to_string();
     for (member, good, bad, fault) in [
         (
             "max_attempts",
             vec![json!(1), json!(100)],
-            vec![
-                json!(0),
-                json!(101),
-                json!(-1),
-                json!(1.5),
-                json!(4_294_967_296_u64),
-            ],
+            vec![json!(0), json!(101), json!(-1), json!(1.5), json!(4_294_967_296_u64)],
             "must be 1 to 100",
         ),
         (
@@ -222,28 +191,15 @@ async fn limits_hold_to_the_unit() {
             vec![json!(beyond_year), json!("9999-12-01T00:00:00Z")],
             "must be at most 366 days ahead",
         ),
-        (
-            "tags",
-            vec![tags(0), tags(19), tags(20)],
-            vec![tags(21)],
-            "must hold at most 20 tags",
-        ),
+        ("tags", vec![tags(0), tags(19), tags(20)], vec![tags(21)], "must hold at most 20 tags"),
     ] {
         for value in good {
-            let answer = app
-                .post("/api/jobs", &json!({"kind": "act", member: value}))
-                .await;
+            let answer = app.post("/api/jobs", &json!({"kind": "act", member: value})).await;
             assert_eq!(answer.status, 202, "{member} {value}: {}", answer.text());
         }
         for value in bad {
-            let answer = app
-                .post("/api/jobs", &json!({"kind": "act", member: value}))
-                .await;
-            assert_eq!(
-                answer.faults("validation-failed"),
-                [format!("/{member}: {fault}")],
-                "{value}"
-            );
+            let answer = app.post("/api/jobs", &json!({"kind": "act", member: value})).await;
+            assert_eq!(answer.faults("validation-failed"), [format!("/{member}: {fault}")], "{value}");
         }
     }
     for length in [1, 63, 64] {
@@ -266,9 +222,7 @@ async fn a_payload_may_be_as_large_as_the_limit() {
     for length in [99, 100] {
         app.act(&payload(length)).await;
     }
-    let answer = app
-        .post("/api/jobs", &json!({"kind": "act", "payload": payload(101)}))
-        .await;
+    let answer = app.post("/api/jobs", &json!({"kind": "act", "payload": payload(101)})).await;
     assert_answer!("payload_too_large", answer);
     app.stop().await;
 }
@@ -302,20 +256,9 @@ async fn a_full_queue_refuses_keeps_nothing_and_takes_again() {
     }
     let refused = app.post("/api/jobs", &json!({"kind": "act"})).await;
     assert_answer!("queue_full", refused);
-    assert_eq!(
-        app.get("/api/jobs").await.json()["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        3
-    );
+    assert_eq!(app.get("/api/jobs").await.json()["items"].as_array().unwrap().len(), 3);
     // A later one needs no room now.
-    assert_eq!(
-        app.post("/api/jobs", &json!({"kind": "act", "delay": "1h"}))
-            .await
-            .status,
-        202
-    );
+    assert_eq!(app.post("/api/jobs", &json!({"kind": "act", "delay": "1h"})).await.status, 202);
     app.let_go(1);
     app.until(&waiting[0], StateName::Processing).await;
     assert_eq!(app.post("/api/jobs", &json!({"kind": "act"})).await.status, 202);
@@ -331,17 +274,9 @@ async fn a_producer_waits_for_room() {
     .await;
     app.hold().await;
     let second = app.act(&json!({"wait": true})).await;
-    let third = tokio::spawn(Answer::of(
-        app.request("POST", "/api/jobs").json(&json!({"kind": "act"})),
-    ));
+    let third = tokio::spawn(Answer::of(app.request("POST", "/api/jobs").json(&json!({"kind": "act"}))));
     // It is not in the list as long as there is no room for it, and it is once there is.
-    assert_eq!(
-        app.get("/api/jobs").await.json()["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(app.get("/api/jobs").await.json()["items"].as_array().unwrap().len(), 2);
     app.let_go(1);
     app.until(&second, StateName::Processing).await;
     assert_eq!(third.await.unwrap().status, 202);
@@ -352,11 +287,7 @@ async fn a_producer_waits_for_room() {
 async fn prefer_wait_leads_to_the_result() {
     let app = TestApp::start().await;
     let submit = |body: Value, wait: &str| {
-        Answer::of(
-            app.request("POST", "/api/jobs")
-                .header("prefer", wait)
-                .json(&body),
-        )
+        Answer::of(app.request("POST", "/api/jobs").header("prefer", wait).json(&body))
     };
     let completed = submit(json!({"kind": "act", "payload": {"text": "done"}}), "wait=20").await;
     assert_answer!("prefer_completed", completed);

@@ -28,36 +28,17 @@ async fn a_body_of_another_shape_is_not_valid() {
     let app = TestApp::start().await;
     for body in [json!([]), json!("noop"), json!(null), json!(7)] {
         let answer = app.post("/api/jobs", &body).await;
-        assert_eq!(
-            answer.faults("validation-failed"),
-            [": must be an object"],
-            "{body}"
-        );
+        assert_eq!(answer.faults("validation-failed"), [": must be an object"], "{body}");
     }
     for (body, fault) in [
         (json!({}), "/kind: is required"),
         (json!({"kind": null}), "/kind: is required"),
         (json!({"kind": 7}), "/kind: must be a string"),
-        (
-            json!({"kind": "noop", "tags": "x"}),
-            "/tags: must be an array of strings",
-        ),
-        (
-            json!({"kind": "noop", "payload": 7}),
-            "/payload: must be an object",
-        ),
-        (
-            json!({"kind": "noop", "payload": "x"}),
-            "/payload: must be an object",
-        ),
-        (
-            json!({"kind": "act", "payload": {"count": 300}}),
-            "/payload/count: must be u8",
-        ),
-        (
-            json!({"kind": "act", "payload": {"cuont": 3}}),
-            "/payload/cuont: ",
-        ),
+        (json!({"kind": "noop", "tags": "x"}), "/tags: must be an array of strings"),
+        (json!({"kind": "noop", "payload": 7}), "/payload: must be an object"),
+        (json!({"kind": "noop", "payload": "x"}), "/payload: must be an object"),
+        (json!({"kind": "act", "payload": {"count": 300}}), "/payload/count: must be u8"),
+        (json!({"kind": "act", "payload": {"cuont": 3}}), "/payload/cuont: "),
         (
             json!({"kind": "noop", "delay": "1s", "run_at": "2026-01-01T00:00:00Z"}),
             "/run_at: excludes delay: give one of the two",
@@ -87,14 +68,8 @@ async fn an_unknown_kind_has_its_own_type() {
     let app = TestApp::start().await;
     let answer = app.post("/api/jobs", &json!({"kind": "emial"})).await;
     assert_answer!("unknown_kind", answer);
-    let faults = app
-        .post("/api/jobs", &json!({"kind": "zzz"}))
-        .await
-        .faults("unknown-kind");
-    assert_eq!(
-        faults,
-        ["/kind: there is no kind of this name; there are: act, email, noop"]
-    );
+    let faults = app.post("/api/jobs", &json!({"kind": "zzz"})).await.faults("unknown-kind");
+    assert_eq!(faults, ["/kind: there is no kind of this name; there are: act, email, noop"]);
     app.stop().await;
 }
 
@@ -108,10 +83,7 @@ async fn what_cannot_be_parsed_is_malformed() {
         (b"{\"kind\":\"noop\"} {}", "see line 1, column 17."),
         (b"{\"kind\":\"no\xffop\"}", "not UTF-8: see byte 11."),
         (b"\xef\xbb\xbf{\"kind\":\"noop\"}", "see line 1, column 1."),
-        (
-            b"{\"kind\":\"noop\",\"payload\":{\"a\":01}}",
-            "see line 1, column 32.",
-        ),
+        (b"{\"kind\":\"noop\",\"payload\":{\"a\":01}}", "see line 1, column 32."),
     ] {
         for path in ["/api/jobs", "/api/jobs/batch"] {
             let problem = app.post_bytes(path, body).await.problem(400, "malformed-request");
@@ -126,10 +98,7 @@ async fn what_cannot_be_parsed_is_malformed() {
         ("/api/jobs/batch", r#"{"jobs":[{"kind":"noop","kind":"noop"}]}"#),
     ] {
         let problem = app.post_bytes(path, body).await.problem(400, "malformed-request");
-        assert_eq!(
-            problem["detail"], "A member stands twice in one object.",
-            "{body}"
-        );
+        assert_eq!(problem["detail"], "A member stands twice in one object.", "{body}");
     }
     app.stop().await;
 }
@@ -144,10 +113,7 @@ async fn a_body_that_is_nested_too_deeply_is_malformed_wherever_it_is() {
     // And three with the array.
     let batch = |levels: usize| format!("{{\"jobs\":[{}]}}", body("noop", levels - 2));
     for levels in [126, 127] {
-        assert_eq!(
-            app.post_bytes("/api/jobs", body("noop", levels)).await.status,
-            202
-        );
+        assert_eq!(app.post_bytes("/api/jobs", body("noop", levels)).await.status, 202);
         let accepted = app.post_bytes("/api/jobs/batch", batch(levels)).await;
         assert_eq!(accepted.status, 202);
     }
@@ -165,10 +131,7 @@ async fn a_body_that_is_nested_too_deeply_is_malformed_wherever_it_is() {
     }
     // Many brackets are no depth, and neither are those in a string.
     let (side, quoted) = ("[],".repeat(500), "[".repeat(500));
-    for payload in [
-        format!(r#"{{"a":[{side}[]]}}"#),
-        format!(r#"{{"b":"\"{quoted}\\"}}"#),
-    ] {
+    for payload in [format!(r#"{{"a":[{side}[]]}}"#), format!(r#"{{"b":"\"{quoted}\\"}}"#)] {
         let body = format!(r#"{{"kind":"noop","payload":{payload}}}"#);
         assert_eq!(app.post_bytes("/api/jobs", body).await.status, 202);
     }
@@ -212,9 +175,7 @@ async fn the_body_must_be_declared_as_json() {
 async fn a_coded_body_is_not_supported() {
     let app = TestApp::start().await;
     let submit = |coding: &str| {
-        let request = app
-            .request("POST", "/api/jobs")
-            .header("content-encoding", coding.to_owned());
+        let request = app.request("POST", "/api/jobs").header("content-encoding", coding.to_owned());
         Answer::of(request.json(&json!({"kind": "noop"})))
     };
     assert_eq!(submit("identity").await.status, 202);
@@ -236,9 +197,7 @@ async fn no_refusal_repeats_a_value() {
         json!({"log": secret}),
         json!(secret),
     ] {
-        let answer = app
-            .post("/api/jobs", &json!({"kind": "act", "payload": payload}))
-            .await;
+        let answer = app.post("/api/jobs", &json!({"kind": "act", "payload": payload})).await;
         assert_eq!(answer.status, 422, "{payload}");
         assert!(!answer.text().contains(secret), "{}", answer.text());
     }
@@ -265,25 +224,14 @@ async fn a_bad_kind_hides_no_other_fault() {
     let app = TestApp::start().await;
     let rest = json!({"queue": "nope", "max_attempts": 0, "timeout": "5", "delay": "x"});
     let pointers = |faults: Vec<String>| -> Vec<String> {
-        faults
-            .iter()
-            .filter_map(|fault| fault.split(':').next())
-            .map(str::to_owned)
-            .collect()
+        faults.iter().filter_map(|fault| fault.split(':').next()).map(str::to_owned).collect()
     };
-    for (kind, problem) in [
-        (json!("Bad Kind"), "validation-failed"),
-        (Value::Null, "validation-failed"),
-    ] {
+    for (kind, problem) in [(json!("Bad Kind"), "validation-failed"), (Value::Null, "validation-failed")] {
         let mut body = rest.clone();
         body["kind"] = kind;
         let mut got = pointers(app.post("/api/jobs", &body).await.faults(problem));
         got.sort();
-        assert_eq!(
-            got,
-            ["/delay", "/kind", "/max_attempts", "/queue", "/timeout"],
-            "{body}"
-        );
+        assert_eq!(got, ["/delay", "/kind", "/max_attempts", "/queue", "/timeout"], "{body}");
     }
     let body = json!({"kind": "nope", "queue": "nope", "max_attempts": 0});
     let mut got = pointers(app.post("/api/jobs", &body).await.faults("unknown-kind"));
@@ -297,17 +245,12 @@ async fn a_bad_kind_hides_no_other_fault() {
 async fn faults_without_end_are_not_all_named() {
     let app = TestApp::start().await;
     let many = vec![json!(""); 300_000];
-    let unknown: Value = (0..50_000)
-        .map(|n| (format!("member{n}"), json!(n)))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let unknown: Value =
+        (0..50_000).map(|n| (format!("member{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
     let jobs = vec![json!({"tags": ["", "", ""]}); 1_000];
     for (path, body) in [
         ("/api/jobs", json!({"kind": "noop", "tags": many})),
-        (
-            "/api/jobs",
-            json!({"kind": "email", "payload": {"attachments": vec![json!(0); 100_000]}}),
-        ),
+        ("/api/jobs", json!({"kind": "email", "payload": {"attachments": vec![json!(0); 100_000]}})),
         ("/api/jobs", unknown.clone()),
         ("/api/jobs/batch", json!({"jobs": jobs})),
         ("/api/jobs/batch", unknown),

@@ -21,22 +21,13 @@ enum Form {
     None,
 }
 
-const FORMS: [Form; 5] = [
-    Form::Announced,
-    Form::Chunked,
-    Form::Expecting,
-    Form::ExpectingChunked,
-    Form::None,
-];
+const FORMS: [Form; 5] =
+    [Form::Announced, Form::Chunked, Form::Expecting, Form::ExpectingChunked, Form::None];
 
 fn chunked(body: &str) -> String {
     let (one, two) = body.split_at(body.len() / 2);
     let chunks = [one, two].map(|chunk| {
-        if chunk.is_empty() {
-            String::new()
-        } else {
-            format!("{:x}\r\n{chunk}\r\n", chunk.len())
-        }
+        if chunk.is_empty() { String::new() } else { format!("{:x}\r\n{chunk}\r\n", chunk.len()) }
     });
     chunks.concat() + "0\r\n\r\n"
 }
@@ -48,11 +39,7 @@ async fn exchange(raw: &mut Raw, line: &str, headers: &str, body: &str, form: Fo
     match form {
         Form::Announced => raw.send(format!("{head}{length}\r\n{body}")).await,
         Form::Chunked => {
-            raw.send(format!(
-                "{head}transfer-encoding: chunked\r\n\r\n{}",
-                chunked(body)
-            ))
-            .await;
+            raw.send(format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunked(body))).await;
         }
         Form::Expecting | Form::ExpectingChunked => {
             let (framing, body) = if form == Form::Expecting {
@@ -60,19 +47,14 @@ async fn exchange(raw: &mut Raw, line: &str, headers: &str, body: &str, form: Fo
             } else {
                 ("transfer-encoding: chunked\r\n".to_owned(), chunked(body))
             };
-            raw.send(format!("{head}{framing}expect: 100-continue\r\n\r\n"))
-                .await;
+            raw.send(format!("{head}{framing}expect: 100-continue\r\n\r\n")).await;
             let go_on = raw.answer().await;
             assert_eq!(go_on.status, 100, "{line}");
             raw.send(body).await;
         }
         Form::None => raw.send(format!("{head}\r\n")).await,
     }
-    if line.starts_with("HEAD") {
-        raw.head_answer().await
-    } else {
-        raw.answer().await
-    }
+    if line.starts_with("HEAD") { raw.head_answer().await } else { raw.answer().await }
 }
 
 async fn is_usable(raw: &mut Raw) {
@@ -116,12 +98,7 @@ async fn the_connection_lives_on_after_every_refusal() {
         ("PATCH /api/jobs".into(), json, noop, 405),
         ("PUT /livez".into(), "", noop, 405),
         ("POST /api/jobs".into(), "", noop, 415),
-        (
-            "POST /api/jobs/batch".into(),
-            "content-type: text/plain\r\n",
-            noop,
-            415,
-        ),
+        ("POST /api/jobs/batch".into(), "content-type: text/plain\r\n", noop, 415),
         ("POST /api/jobs".into(), json, "{\"kind\":\"nope\"}", 422),
         ("POST /api/jobs/batch".into(), json, noop, 422),
         ("POST /api/jobs".into(), json, &large, 413),
@@ -149,13 +126,7 @@ async fn the_connection_lives_on_after_every_refusal() {
 async fn a_body_beyond_the_limit_ends_the_connection() {
     let app = TestApp::with(|config| config.server.body_limit = 1024).await;
     let body = "x".repeat(1025);
-    let lines = [
-        "POST /api/jobs",
-        "POST /api/jobs/batch",
-        "PUT /livez",
-        "DELETE /nowhere",
-        "GET /livez",
-    ];
+    let lines = ["POST /api/jobs", "POST /api/jobs/batch", "PUT /livez", "DELETE /nowhere", "GET /livez"];
     let refused = |line: &'static str, form: Form| {
         let (app, body) = (&app, &body);
         async move {
@@ -174,8 +145,7 @@ async fn a_body_beyond_the_limit_ends_the_connection() {
     futures_util::future::join_all(all).await;
     // One that announces too much is refused before it has sent anything.
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n")
-        .await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n").await;
     assert_eq!(raw.answer().await.status, 413);
     // One that sends all of it before it listens gets its answer too: the rest is read away for it.
     let mut raw = Raw::connect(&app).await;
@@ -184,8 +154,7 @@ async fn a_body_beyond_the_limit_ends_the_connection() {
     assert_eq!(answer.status, 413);
     // And one that goes on and on is refused.
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
-        .await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await;
     raw.send(format!("400\r\n{}\r\n", "x".repeat(1024))).await;
     raw.send("1\r\nx\r\n").await;
     assert_eq!(raw.answer().await.status, 413);
@@ -206,8 +175,7 @@ async fn requests_in_a_row_are_answered_in_their_order() {
     };
     let get = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     let bodied = "GET /readyz HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nGET /";
-    raw.send([&post("noop"), get, &post("nope"), bodied, &post("noop"), get].concat())
-        .await;
+    raw.send([&post("noop"), get, &post("nope"), bodied, &post("noop"), get].concat()).await;
     for expected in [202, 200, 422, 200, 202, 200] {
         assert_eq!(raw.answer().await.status, expected);
     }
@@ -220,10 +188,7 @@ async fn an_old_client_is_answered() {
     let mut raw = Raw::connect(&app).await;
     raw.send("GET /livez HTTP/1.0\r\n\r\n").await;
     let answer = raw.answer().await;
-    assert_eq!(
-        (answer.version.as_str(), answer.status, answer.body.as_str()),
-        ("HTTP/1.0", 200, "ok\n")
-    );
+    assert_eq!((answer.version.as_str(), answer.status, answer.body.as_str()), ("HTTP/1.0", 200, "ok\n"));
     assert!(raw.is_closed().await);
 
     let mut raw = Raw::connect(&app).await;
@@ -239,8 +204,7 @@ async fn an_old_client_is_answered() {
     // One that asks for it keeps its connection.
     let mut raw = Raw::connect(&app).await;
     for _ in 0..2 {
-        raw.send("GET /nowhere HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
-            .await;
+        raw.send("GET /nowhere HTTP/1.0\r\nconnection: keep-alive\r\n\r\n").await;
         assert_eq!(raw.answer().await.status, 404);
     }
     app.stop().await;
@@ -250,13 +214,9 @@ async fn an_old_client_is_answered() {
 async fn a_client_that_wants_to_close_is_closed() {
     let app = TestApp::start().await;
     let mut raw = Raw::connect(&app).await;
-    raw.send("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await;
+    raw.send("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let answer = raw.answer().await;
-    assert_eq!(
-        (answer.status, answer.headers["connection"].as_str()),
-        (200, "close")
-    );
+    assert_eq!((answer.status, answer.headers["connection"].as_str()), (200, "close"));
     assert!(raw.is_closed().await);
     app.stop().await;
 
@@ -264,10 +224,7 @@ async fn a_client_that_wants_to_close_is_closed() {
     let mut raw = Raw::connect(&app).await;
     raw.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let answer = raw.answer().await;
-    assert_eq!(
-        (answer.status, answer.headers["connection"].as_str()),
-        (200, "close")
-    );
+    assert_eq!((answer.status, answer.headers["connection"].as_str()), (200, "close"));
     assert!(raw.is_closed().await);
     app.stop().await;
 }
@@ -295,8 +252,7 @@ async fn what_is_no_request_is_refused_and_closed() {
 async fn a_chunked_body_that_breaks_off_is_malformed() {
     let app = TestApp::start().await;
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
-        .await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n").await;
     let answer = raw.answer().await;
     assert_eq!(answer.status, 400, "{}", answer.body);
     assert!(raw.is_closed().await);
@@ -310,11 +266,7 @@ async fn a_chunked_body_that_breaks_off_is_malformed() {
 async fn a_head_that_is_too_large_or_too_slow_is_refused() {
     let app = TestApp::start().await;
     let mut raw = Raw::connect(&app).await;
-    raw.send(format!(
-        "GET /livez HTTP/1.1\r\nx: {}\r\n\r\n",
-        "y".repeat(200_000)
-    ))
-    .await;
+    raw.send(format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(200_000))).await;
     assert_eq!(raw.answer().await.status, 431);
     app.stop().await;
 
@@ -337,19 +289,10 @@ async fn a_connection_that_breaks_off_leaves_nothing_behind() {
     let id = app.hold().await;
     // Whoever waits and leaves gives up the waiting, not the job.
     let mut raw = Raw::connect(&app).await;
-    raw.send(format!(
-        "GET /api/jobs/{id} HTTP/1.1\r\nhost: x\r\nprefer: wait=60\r\n\r\n"
-    ))
-    .await;
+    raw.send(format!("GET /api/jobs/{id} HTTP/1.1\r\nhost: x\r\nprefer: wait=60\r\n\r\n")).await;
     drop(raw);
     app.let_go(1);
     app.until(&id, StateName::Completed).await;
-    assert_eq!(
-        app.get("/api/jobs").await.json()["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(app.get("/api/jobs").await.json()["items"].as_array().unwrap().len(), 1);
     app.stop().await;
 }

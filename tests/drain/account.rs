@@ -35,9 +35,7 @@ fn place(server: &Server, more: &[&str]) -> Place {
 /// The ids of the jobs whose mails have arrived, one for each mail.
 fn arrived(server: &Server) -> Vec<String> {
     let id = |message: &str| {
-        let line = message
-            .lines()
-            .find(|line| line.to_ascii_lowercase().starts_with("message-id:"));
+        let line = message.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id:"));
         let id = line.and_then(|line| line.split(['<', '@']).nth(1));
         id.unwrap().to_owned()
     };
@@ -56,9 +54,7 @@ async fn freeze(server: &Server, process: &Process) -> usize {
 }
 
 fn ids(jobs: &[Value]) -> BTreeSet<String> {
-    jobs.iter()
-        .map(|job| job["id"].as_str().unwrap().to_owned())
-        .collect()
+    jobs.iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Waits until every spilled job has completed; and everything that was accepted has arrived, nothing twice.
@@ -74,11 +70,7 @@ async fn finish(place: &Place, server: &Server, spilled: &BTreeSet<String>, emai
     let once: BTreeSet<String> = arrived.iter().cloned().collect();
     assert_eq!(arrived.len(), once.len(), "no mail arrived twice");
     assert_eq!(&once, emails, "no mail is missing");
-    assert!(
-        !place.files().iter().any(|file| file.contains("spill")),
-        "{:?}",
-        place.files()
-    );
+    assert!(!place.files().iter().any(|file| file.contains("spill")), "{:?}", place.files());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,11 +103,8 @@ async fn every_accepted_job_is_finished_or_spilled_and_every_mail_arrives_once()
     }
     server.nth(60).await;
     let before = freeze(&server, &process).await;
-    let naps: BTreeSet<String> = process
-        .batch(vec![noop(&json!({"sleep": "400ms"})); 16])
-        .await
-        .into_iter()
-        .collect();
+    let naps: BTreeSet<String> =
+        process.batch(vec![noop(&json!({"sleep": "400ms"})); 16]).await.into_iter().collect();
     process.signal(Signal::SIGTERM);
     process.message("draining").await;
     server.release();
@@ -138,10 +127,7 @@ async fn every_accepted_job_is_finished_or_spilled_and_every_mail_arrives_once()
     assert_eq!(arrived, unspilled);
     assert!(naps.is_disjoint(&spilled), "they had the time");
     assert_eq!(report.finished as usize, arrived.len() - before + naps.len());
-    assert!(
-        report.finished > 16 && report.spilled > 0,
-        "both happened: {report:?}"
-    );
+    assert!(report.finished > 16 && report.spilled > 0, "both happened: {report:?}");
 
     finish(&place, &server, &spilled, &emails).await;
 }
@@ -165,10 +151,7 @@ async fn a_second_signal_spills_at_once_what_was_not_handed_over() {
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     let report = ended.report();
-    println!(
-        "accepted {}, finished before {before}, {report:?}",
-        emails.len() + naps.len()
-    );
+    println!("accepted {}, finished before {before}, {report:?}", emails.len() + naps.len());
     // 4 mails and 16 naps were under way, and nothing could finish.
     assert_eq!((report.finished, report.interrupted), (0, 20));
     assert_eq!(report.spilled as usize, emails.len() + naps.len() - before);

@@ -18,11 +18,7 @@ use tokio::task::JoinHandle;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Words that stand in payloads, addresses and passwords, and may stand in no log.
-pub(crate) const CANARIES: [&str; 3] = [
-    "canary-payload-8d1f",
-    "canary-address-52aa",
-    "canary-password-c09e",
-];
+pub(crate) const CANARIES: [&str; 3] = ["canary-payload-8d1f", "canary-address-52aa", "canary-password-c09e"];
 
 /// The working directory of a server, and what its processes are started with.
 pub(crate) struct Place {
@@ -61,10 +57,7 @@ pub(crate) struct Report {
 
 impl Place {
     pub(crate) fn new(sets: &[&str]) -> Self {
-        Self {
-            folder: TempDir::new().unwrap(),
-            sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-        }
+        Self { folder: TempDir::new().unwrap(), sets: sets.iter().map(|set| (*set).to_owned()).collect() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -78,34 +71,22 @@ impl Place {
     /// The lines of the spill file after the first one.
     pub(crate) fn spilled(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.spill()).unwrap();
-        text.lines()
-            .skip(1)
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Everything that lies in the working directory, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
     fn spawn(&self, more: &[&str]) -> (Child, Log) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
-        let fixed = [
-            "server.bind=127.0.0.1:0",
-            "server.http_workers=2",
-            "log.format=json",
-        ];
-        for set in fixed
-            .into_iter()
-            .chain(self.sets.iter().map(String::as_str))
-            .chain(more.iter().copied())
-        {
+        let fixed = ["server.bind=127.0.0.1:0", "server.http_workers=2", "log.format=json"];
+        for set in fixed.into_iter().chain(self.sets.iter().map(String::as_str)).chain(more.iter().copied()) {
             command.args(["--set", set]);
         }
         let mut child = command
@@ -151,12 +132,7 @@ impl Place {
     /// Starts a server without waiting for anything.
     pub(crate) fn begin(&self) -> Process {
         let (child, log) = self.spawn(&[]);
-        Process {
-            child,
-            base: String::new(),
-            client: Client::new(),
-            log,
-        }
+        Process { child, base: String::new(), client: Client::new(), log }
     }
 
     /// Starts a server that is not meant to live.
@@ -194,10 +170,7 @@ async fn ended(mut child: Child, log: Log) -> Ended {
             assert!(!line.contains(canary), "{line}");
         }
     }
-    Ended {
-        code: status.unwrap().code(),
-        lines,
-    }
+    Ended { code: status.unwrap().code(), lines }
 }
 
 impl Process {
@@ -239,9 +212,7 @@ impl Process {
         let response = self.client.post(url).json(&json!({ "jobs": jobs })).send().await;
         let body: Value = response.unwrap().json().await.unwrap();
         let jobs = body["jobs"].as_array().unwrap_or_else(|| panic!("{body}"));
-        jobs.iter()
-            .map(|job| job["id"].as_str().unwrap().to_owned())
-            .collect()
+        jobs.iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -251,10 +222,7 @@ impl Process {
 
     /// The job when it has come to its end.
     pub(crate) async fn end(&self, id: &str) -> Value {
-        let request = self
-            .client
-            .get(format!("{}/api/jobs/{id}", self.base))
-            .header("prefer", "wait=25");
+        let request = self.client.get(format!("{}/api/jobs/{id}", self.base)).header("prefer", "wait=25");
         request.send().await.unwrap().json().await.unwrap()
     }
 
@@ -276,9 +244,7 @@ impl Process {
     pub(crate) async fn count(&self, state: &str) -> usize {
         let (mut count, mut cursor) = (0, String::new());
         loop {
-            let page = self
-                .get(&format!("/api/jobs?state={state}&limit=100{cursor}"))
-                .await;
+            let page = self.get(&format!("/api/jobs?state={state}&limit=100{cursor}")).await;
             count += page["items"].as_array().unwrap().len();
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -312,11 +278,7 @@ impl Ended {
             finished: number("finished"),
             interrupted: number("interrupted"),
             spilled: number("spilled"),
-            lost: lost
-                .split(',')
-                .filter(|id| !id.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            lost: lost.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
             duration_ms: number("duration_ms"),
         }
     }

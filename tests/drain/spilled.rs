@@ -55,33 +55,17 @@ async fn what_waits_survives_a_restart_with_its_times_and_attempts() {
         assert_eq!(&after, before, "nothing about it has changed");
     }
     // The job that was interrupted holds the only place for 10 s; what was never begun waits behind or before it.
-    process
-        .client
-        .delete(format!("{}/api/jobs/{running}", process.base))
-        .send()
-        .await
-        .unwrap();
+    process.client.delete(format!("{}/api/jobs/{running}", process.base)).send().await.unwrap();
     for id in &pending {
         assert_eq!(process.end(id).await["state"], "completed");
     }
     assert_eq!(process.end(&running).await["state"], "canceled");
     // A dead letter that was kept can be sent round again.
     let retry = format!("{}/api/jobs/{dead}/retry", process.base);
-    assert_eq!(
-        process.client.post(retry).send().await.unwrap().status().as_u16(),
-        202
-    );
+    assert_eq!(process.client.post(retry).send().await.unwrap().status().as_u16(), 202);
     let again = process.end(&dead).await;
-    let runs: Vec<_> = again["attempts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|a| &a["outcome"])
-        .collect();
-    assert_eq!(
-        (&again["state"], runs),
-        (&json!("dead_lettered"), vec![&json!("failed"); 2])
-    );
+    let runs: Vec<_> = again["attempts"].as_array().unwrap().iter().map(|a| &a["outcome"]).collect();
+    assert_eq!((&again["state"], runs), (&json!("dead_lettered"), vec![&json!("failed"); 2]));
     assert_eq!(process.stop().await.code, Some(0));
 }
 
@@ -115,10 +99,7 @@ async fn whole_lines_of_a_damaged_file_are_taken_up() {
     }
     let kept = std::fs::read_to_string(place.path("backroom.spill.jsonl.rejected")).unwrap();
     let (header, kept) = kept.split_once('\n').unwrap();
-    assert!(
-        header.contains("backroom_spill"),
-        "it can be given back: {header}"
-    );
+    assert!(header.contains("backroom_spill"), "it can be given back: {header}");
     let kept: Vec<&str> = kept.lines().collect();
     assert_eq!(kept.len(), 3);
     for line in [cut, strange] {
@@ -126,16 +107,8 @@ async fn whole_lines_of_a_damaged_file_are_taken_up() {
     }
     assert!(kept.iter().any(|line| line.contains(&ids[4])));
     let ended = process.stop().await;
-    assert_eq!(
-        (ended.code, ended.report().spilled),
-        (Some(0), 2),
-        "{}",
-        ended.text()
-    );
-    let rejected: Vec<Value> = ended
-        .log()
-        .into_iter()
-        .filter(|line| line["message"] == "spilled job rejected")
-        .collect();
+    assert_eq!((ended.code, ended.report().spilled), (Some(0), 2), "{}", ended.text());
+    let rejected: Vec<Value> =
+        ended.log().into_iter().filter(|line| line["message"] == "spilled job rejected").collect();
     assert_eq!(rejected.len(), 3, "each is named");
 }

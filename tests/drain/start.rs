@@ -21,11 +21,7 @@ async fn two_servers_do_not_share_a_spill_file() {
     let first = place.start().await;
     let second = place.fail(&[]).await;
     assert_eq!(second.code, Some(78), "{}", second.text());
-    assert!(
-        second.text().contains("is in use by another backroom"),
-        "{}",
-        second.text()
-    );
+    assert!(second.text().contains("is in use by another backroom"), "{}", second.text());
     // The first one has not noticed anything.
     let id = first.accepted(&noop(&json!({}))).await;
     assert_eq!(first.end(&id).await["state"], "completed");
@@ -40,11 +36,7 @@ async fn a_file_that_is_not_ours_stops_the_start_and_is_left_alone() {
         std::fs::write(place.spill(), foreign).unwrap();
         let ended = place.fail(&[]).await;
         assert_eq!(ended.code, Some(78), "{}", ended.text());
-        assert!(
-            ended.text().contains("is not a spill file of backroom"),
-            "{}",
-            ended.text()
-        );
+        assert!(ended.text().contains("is not a spill file of backroom"), "{}", ended.text());
         assert_eq!(std::fs::read_to_string(place.spill()).unwrap(), foreign);
         assert_eq!(place.files(), ["backroom.spill.jsonl"]);
     }

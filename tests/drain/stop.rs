@@ -11,10 +11,7 @@ use crate::process::{Place, exists, noop};
 
 /// The time until `ended` is ready.
 async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the process under test has a clock of its own"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the process under test has a clock of its own")]
     let began = Instant::now();
     let done = future.await;
     (done, began.elapsed())
@@ -58,10 +55,7 @@ async fn a_long_job_is_interrupted_after_the_grace() {
     assert!((1_000..3_000).contains(&report.duration_ms), "{report:?}");
     assert!(took < Duration::from_secs(6), "{took:?}");
     let line = &place.spilled()[0];
-    assert_eq!(
-        (&line["id"], &line["attempt"], &line["runs"]),
-        (&json!(id), &json!(0), &json!(1))
-    );
+    assert_eq!((&line["id"], &line["attempt"], &line["runs"]), (&json!(id), &json!(0), &json!(1)));
     assert_eq!(line["attempts"][0]["outcome"], "interrupted");
 }
 
@@ -75,29 +69,12 @@ async fn an_interrupted_job_is_completed_by_the_next_start() {
     let id = process.accepted(&job).await;
     process.state(&id, "processing").await;
     let ended = process.stop().await;
-    assert_eq!(
-        (ended.code, ended.report().interrupted),
-        (Some(0), 1),
-        "{}",
-        ended.text()
-    );
+    assert_eq!((ended.code, ended.report().interrupted), (Some(0), 1), "{}", ended.text());
     let process = place.start().await;
-    assert!(
-        !exists(&place.spill()),
-        "taken up, so that nobody runs it a second time"
-    );
+    assert!(!exists(&place.spill()), "taken up, so that nobody runs it a second time");
     let job = process.end(&id).await;
-    assert_eq!(
-        (&job["state"], &job["attempt"]),
-        (&json!("completed"), &json!(1)),
-        "{job}"
-    );
-    let outcomes: Vec<_> = job["attempts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|a| &a["outcome"])
-        .collect();
+    assert_eq!((&job["state"], &job["attempt"]), (&json!("completed"), &json!(1)), "{job}");
+    let outcomes: Vec<_> = job["attempts"].as_array().unwrap().iter().map(|a| &a["outcome"]).collect();
     assert_eq!(outcomes, ["interrupted", "completed"]);
     assert_eq!(process.stop().await.code, Some(0));
 }
@@ -106,9 +83,7 @@ async fn an_interrupted_job_is_completed_by_the_next_start() {
 async fn who_ignores_its_cancellation_is_abandoned_and_spilled() {
     let place = Place::new(&["shutdown.grace=100ms", "defaults.cancel_grace=200ms"]);
     let process = place.start().await;
-    let id = process
-        .accepted(&noop(&json!({"sleep": "20s", "ignore_cancel": true})))
-        .await;
+    let id = process.accepted(&noop(&json!({"sleep": "20s", "ignore_cancel": true}))).await;
     process.state(&id, "processing").await;
     let ended = process.stop().await;
     assert_eq!(ended.code, Some(0));
@@ -121,11 +96,7 @@ async fn who_ignores_its_cancellation_is_abandoned_and_spilled() {
 
 #[tokio::test]
 async fn without_a_spill_file_work_is_lost_and_named() {
-    let place = Place::new(&[
-        "shutdown.grace=0s",
-        "shutdown.spill_file=",
-        "queues.default.concurrency=1",
-    ]);
+    let place = Place::new(&["shutdown.grace=0s", "shutdown.spill_file=", "queues.default.concurrency=1"]);
     let process = place.start().await;
     let mut ids = process.batch(vec![noop(&json!({"sleep": "20s"})); 3]).await;
     let mut later = noop(&json!({}));
@@ -164,12 +135,7 @@ async fn a_dead_letter_that_could_not_be_kept_is_lost_too() {
     assert_eq!(process.end(&id).await["state"], "dead_lettered");
     std::fs::remove_dir_all(place.path("gone")).unwrap();
     let ended = process.stop().await;
-    assert_eq!(
-        (ended.code, ended.report().lost),
-        (Some(3), vec![id]),
-        "{}",
-        ended.text()
-    );
+    assert_eq!((ended.code, ended.report().lost), (Some(3), vec![id]), "{}", ended.text());
 }
 
 #[tokio::test]
@@ -179,9 +145,7 @@ async fn open_connections_do_not_hold_up_the_end() {
     let address = process.base.strip_prefix("http://").unwrap();
     // One that has been answered and stays, one that has said nothing, one in the middle of its head.
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];
     idle.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
@@ -206,27 +170,17 @@ async fn who_waits_for_a_job_is_answered_during_the_drain() {
     process.state(&short, "processing").await;
     let client = process.client.clone();
     let wait = |id: &str| {
-        let request = client
-            .get(format!("{}/api/jobs/{id}", process.base))
-            .header("prefer", "wait=60");
+        let request = client.get(format!("{}/api/jobs/{id}", process.base)).header("prefer", "wait=60");
         tokio::spawn(async move {
             let response = request.send().await.unwrap();
-            (
-                response.status().as_u16(),
-                response.json::<serde_json::Value>().await.unwrap(),
-            )
+            (response.status().as_u16(), response.json::<serde_json::Value>().await.unwrap())
         })
     };
     let (interrupted, finished) = (wait(&long), wait(&short));
     process.signal(Signal::SIGTERM);
     process.message("draining").await;
     // Everything can still be read, and the probe says what is going on.
-    let ready = process
-        .client
-        .get(format!("{}/readyz", process.base))
-        .send()
-        .await
-        .unwrap();
+    let ready = process.client.get(format!("{}/readyz", process.base)).send().await.unwrap();
     assert_eq!(ready.status().as_u16(), 503);
     let refused = process.post(&noop(&json!({}))).await;
     assert_eq!(refused.status().as_u16(), 503);
@@ -235,11 +189,7 @@ async fn who_waits_for_a_job_is_answered_during_the_drain() {
     let (status, job) = finished.await.unwrap();
     assert_eq!((status, &job["state"]), (200, &json!("completed")));
     let (status, job) = interrupted.await.unwrap();
-    assert_eq!(
-        (status, &job["state"]),
-        (200, &json!("pending")),
-        "as far as it came"
-    );
+    assert_eq!((status, &job["state"]), (200, &json!("pending")), "as far as it came");
     let report = ended.report();
     assert_eq!((report.finished, report.interrupted, report.spilled), (1, 1, 1));
 }
@@ -255,10 +205,7 @@ async fn handlers_that_fail_are_logged_without_a_word_of_theirs() {
     let ended = process.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     let failed = ended.line("attempt failed");
-    assert_eq!(
-        (&failed["job"], &failed["outcome"]),
-        (&json!(id), &json!("panicked"))
-    );
+    assert_eq!((&failed["job"], &failed["outcome"]), (&json!(id), &json!("panicked")));
     ended.line("panicked");
     assert!(!ended.text().contains("the payload asked for it"));
 }

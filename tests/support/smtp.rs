@@ -15,13 +15,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// How long a test waits for a mail before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the server offers. Default: plain SMTP on a free port of 127.0.0.1, without login.
 #[derive(Clone, Default)]
 pub(crate) struct Options {
-    /// The port to listen on; 0 picks one.
-    pub(crate) port: u16,
     /// Offers STARTTLS.
     pub(crate) starttls: bool,
     /// Speaks TLS from the first byte.
@@ -39,6 +37,8 @@ pub(crate) struct Options {
 pub(crate) enum Act {
     /// Answers this line.
     Reply(&'static str),
+    /// Answers these bytes, and agrees.
+    Agree(&'static [u8]),
     /// Agrees, and hangs up afterwards.
     AgreeAndClose,
     /// Hangs up without an answer.
@@ -49,6 +49,8 @@ pub(crate) enum Act {
     Hang,
     /// Agrees, but only when the client has gone on without waiting.
     Late,
+    /// Agrees, but only after [`Server::release_held`].
+    Held,
 }
 
 /// A mail that the server took.
@@ -84,11 +86,18 @@ struct Shared {
     lines: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     received: watch::Sender<Vec<Received>>,
+    released: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Starts a server.
+    /// Starts a server on a free port.
     pub(crate) async fn start(options: Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, options)
+    }
+
+    /// Starts a server.
+    pub(crate) fn start_on(listener: TcpListener, options: Options) -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let certified = rcgen::generate_simple_self_signed(names).unwrap();
         let ca = tempfile::tempdir().unwrap();
@@ -101,7 +110,6 @@ impl Server {
             .with_no_client_auth()
             .with_single_cert(vec![certified.cert.der().clone()], key)
             .unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", options.port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             options,
@@ -112,15 +120,11 @@ impl Server {
             lines: watch::Sender::default(),
             connections: Mutex::default(),
             received: watch::Sender::default(),
+            released: watch::Sender::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
-        Self {
-            address,
-            shared,
-            ca,
-            _tasks: tasks,
-        }
+        Self { address, shared, ca, _tasks: tasks }
     }
 
     /// The port that it listens on.
@@ -148,10 +152,7 @@ impl Server {
     pub(crate) async fn holds(&self, n: usize) {
         let mut waiting = self.shared.waiting.subscribe();
         let waiting = waiting.wait_for(|waiting| *waiting >= n);
-        tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .expect("the conversations came in time")
-            .unwrap();
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the conversations came in time").unwrap();
     }
 
     /// Answers again.
@@ -163,10 +164,7 @@ impl Server {
     pub(crate) async fn nth(&self, n: usize) -> Received {
         let mut received = self.shared.received.subscribe();
         let waiting = received.wait_for(|all| all.len() >= n);
-        let all = tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .expect("the mail came in time")
-            .unwrap();
+        let all = tokio::time::timeout(PATIENCE, waiting).await.expect("the mail came in time").unwrap();
         all[n - 1].clone()
     }
 
@@ -184,10 +182,19 @@ impl Server {
     pub(crate) async fn line(&self, wanted: &str) {
         let mut lines = self.shared.lines.subscribe();
         let waiting = lines.wait_for(|all| all.iter().any(|line| line == wanted));
-        tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .expect("the command came in time")
-            .unwrap();
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the command came in time").unwrap();
+    }
+
+    /// Waits until there are more commands than these. Fails the test when none comes in time.
+    pub(crate) async fn more_lines(&self, than: usize) {
+        let mut lines = self.shared.lines.subscribe();
+        let waiting = lines.wait_for(|all| all.len() > than);
+        tokio::time::timeout(PATIENCE, waiting).await.expect("a command came in time").unwrap();
+    }
+
+    /// Lets what is held go on.
+    pub(crate) fn release_held(&self) {
+        self.shared.released.send_replace(true);
     }
 
     /// How many connections were opened so far.
@@ -229,11 +236,7 @@ where
     }
     while let Some(line) = read_line(&mut stream).await? {
         shared.lines.send_modify(|all| all.push(line.clone()));
-        let step = line
-            .split([' ', ':'])
-            .next()
-            .unwrap_or_default()
-            .to_ascii_uppercase();
+        let step = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let reply = match step.as_str() {
             "EHLO" => {
                 let mut reply = "250-test\r\n250-8BITMIME\r\n".to_owned();
@@ -241,11 +244,7 @@ where
                     reply += "250-STARTTLS\r\n";
                 }
                 if shared.options.login.is_some() {
-                    let plain = if shared.options.login_mechanism_only {
-                        ""
-                    } else {
-                        " PLAIN"
-                    };
+                    let plain = if shared.options.login_mechanism_only { "" } else { " PLAIN" };
                     reply += "250-AUTH";
                     reply += plain;
                     reply += " LOGIN\r\n";
@@ -259,21 +258,12 @@ where
             }
             "AUTH" => {
                 known = log_in(&mut stream, shared, &line).await?;
-                if known {
-                    "235 2.7.0 welcome"
-                } else {
-                    "535 5.7.8 who are you?"
-                }
-                .to_owned()
+                if known { "235 2.7.0 welcome" } else { "535 5.7.8 who are you?" }.to_owned()
             }
             "MAIL" | "RCPT" | "DATA" if !known => "530 5.7.0 log in first".to_owned(),
             "MAIL" => {
-                let mail = Received {
-                    from: address(&line),
-                    to: Vec::new(),
-                    message: String::new(),
-                    encrypted,
-                };
+                let mail =
+                    Received { from: address(&line), to: Vec::new(), message: String::new(), encrypted };
                 envelope = Some(mail);
                 "250 2.1.0 ok".to_owned()
             }
@@ -285,23 +275,7 @@ where
                 None => "503 5.5.1 MAIL first".to_owned(),
             },
             "DATA" if envelope.as_ref().is_some_and(|envelope| !envelope.to.is_empty()) => {
-                let refused = matches!(peek(shared, "DATA"), Some(Act::Reply(_)));
-                if !answer(&mut stream, shared, "DATA", "354 go on").await? {
-                    return Ok(None);
-                }
-                if refused {
-                    continue;
-                }
-                let mut mail = envelope.take().unwrap();
-                mail.message = read_message(&mut stream).await?;
-                let number = shared.received.borrow().len() + 1;
-                let taken = format!("250 2.0.0 queued as {number}");
-                if peek(shared, "MESSAGE")
-                    .is_none_or(|act| matches!(act, Act::AgreeAndClose | Act::TakeAndClose))
-                {
-                    shared.received.send_modify(|all| all.push(mail));
-                }
-                if !answer(&mut stream, shared, "MESSAGE", &taken).await? {
+                if !take(&mut stream, shared, envelope.take()).await? {
                     return Ok(None);
                 }
                 continue;
@@ -321,14 +295,39 @@ where
     Ok(None)
 }
 
+/// Takes a message after DATA; `false` when the connection is over.
+async fn take<S>(
+    stream: &mut BufReader<S>,
+    shared: &Shared,
+    envelope: Option<Received>,
+) -> std::io::Result<bool>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let refused = matches!(peek(shared, "DATA"), Some(Act::Reply(_)));
+    if !answer(stream, shared, "DATA", "354 go on").await? {
+        return Ok(false);
+    }
+    let Some(mut mail) = envelope.filter(|_| !refused) else {
+        return Ok(true);
+    };
+    mail.message = read_message(stream).await?;
+    if mail.message.contains('\0') || mail.message.replace("\r\n", "").contains(['\r', '\n']) {
+        // As real servers do: what is a line to one of them is none to another.
+        return answer(stream, shared, "MESSAGE", "550 5.6.11 bare line end").await;
+    }
+    let number = shared.received.borrow().len() + 1;
+    let taken = format!("250 2.0.0 queued as {number}");
+    if peek(shared, "MESSAGE")
+        .is_none_or(|act| matches!(act, Act::Agree(_) | Act::AgreeAndClose | Act::TakeAndClose | Act::Held))
+    {
+        shared.received.send_modify(|all| all.push(mail));
+    }
+    answer(stream, shared, "MESSAGE", &taken).await
+}
+
 fn peek(shared: &Shared, step: &str) -> Option<Act> {
-    shared
-        .script
-        .lock()
-        .unwrap()
-        .iter()
-        .find(|(name, _)| *name == step)
-        .map(|(_, act)| act.clone())
+    shared.script.lock().unwrap().iter().find(|(name, _)| *name == step).map(|(_, act)| act.clone())
 }
 
 /// Says `reply`, or does what the script has for this step; `false` when the connection is over.
@@ -355,18 +354,24 @@ where
         let next = script.iter().position(|(name, _)| *name == step);
         next.and_then(|next| script.remove(next)).map(|(_, act)| act)
     };
+    let reply = reply.as_bytes();
     let (reply, go_on) = match act {
         None => (reply, true),
-        Some(Act::Reply(other)) => (other, true),
+        Some(Act::Reply(other)) => (other.as_bytes(), true),
+        Some(Act::Agree(bytes)) => (bytes, true),
         Some(Act::AgreeAndClose) => (reply, false),
         Some(Act::Close | Act::TakeAndClose) => return Ok(false),
         Some(Act::Hang) => std::future::pending().await,
+        Some(Act::Held) => {
+            let _ = shared.released.subscribe().wait_for(|released| *released).await;
+            (reply, true)
+        }
         Some(Act::Late) => {
             let gone = stream.fill_buf().await?.is_empty();
             (reply, !gone)
         }
     };
-    stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+    stream.write_all(&[reply, b"\r\n"].concat()).await?;
     stream.flush().await?;
     Ok(go_on)
 }
@@ -387,9 +392,7 @@ where
         [_, "LOGIN"] => {
             let mut said = Vec::new();
             for prompt in ["Username:", "Password:"] {
-                stream
-                    .write_all(format!("334 {}\r\n", BASE64_STANDARD.encode(prompt)).as_bytes())
-                    .await?;
+                stream.write_all(format!("334 {}\r\n", BASE64_STANDARD.encode(prompt)).as_bytes()).await?;
                 stream.flush().await?;
                 said.push(decode(&read_line(stream).await?.unwrap_or_default()));
             }

@@ -12,11 +12,7 @@ use crate::rig::{Ran, Setup, entered, job, queue, retry};
 #[tokio::test(start_paused = true)]
 async fn concurrency_is_reached_and_held() {
     let gate = Arc::new(Semaphore::new(0));
-    let rig = Setup {
-        queues: vec![queue("default", 100, 3)],
-        ..Setup::default()
-    }
-    .start({
+    let rig = Setup { queues: vec![queue("default", 100, 3)], ..Setup::default() }.start({
         let gate = Arc::clone(&gate);
         move |_, _| {
             let gate = Arc::clone(&gate);
@@ -31,27 +27,16 @@ async fn concurrency_is_reached_and_held() {
     }
     rig.idle().await;
     assert_eq!(rig.count(StateName::Processing).await, 3, "reached");
-    assert_eq!(
-        (rig.count(StateName::Pending).await, rig.pool.running()),
-        (2, 3),
-        "held"
-    );
+    assert_eq!((rig.count(StateName::Pending).await, rig.pool.running()), (2, 3), "held");
     let mut watch = rig.jobs.events().watch();
     gate.add_permits(1);
     entered(&mut watch, StateName::Completed, 1).await;
     rig.idle().await;
-    assert_eq!(
-        rig.count(StateName::Processing).await,
-        3,
-        "one ends, the next begins"
-    );
+    assert_eq!(rig.count(StateName::Processing).await, 3, "one ends, the next begins");
     gate.add_permits(4);
     entered(&mut watch, StateName::Completed, 4).await;
     rig.idle().await;
-    assert_eq!(
-        (rig.count(StateName::Completed).await, rig.pool.running()),
-        (5, 0)
-    );
+    assert_eq!((rig.count(StateName::Completed).await, rig.pool.running()), (5, 0));
 }
 
 /// Panics when it is called, in its first poll, in a later one, and with something that is no text.
@@ -106,23 +91,12 @@ async fn ten_thousand_panics_cost_no_place() {
         messages.push(error.message.to_string());
     }
     let said = |what: &str| format!("the handler panicked: {what}");
-    assert_eq!(
-        messages,
-        [
-            said("called"),
-            said("polled"),
-            said("polled again"),
-            said("it did not say why")
-        ]
-    );
+    assert_eq!(messages, [said("called"), said("polled"), said("polled again"), said("it did not say why")]);
     rig.idle().await;
     assert_eq!(rig.count(StateName::DeadLettered).await, PANICS);
     assert_eq!(rig.count(StateName::Processing).await, 0);
     assert_eq!(rig.count(StateName::Pending).await, 0);
-    assert_eq!(
-        (rig.pool.running(), rig.pool.restarts(), rig.pool.abandoned()),
-        (0, 0, 0)
-    );
+    assert_eq!((rig.pool.running(), rig.pool.restarts(), rig.pool.abandoned()), (0, 0, 0));
 
     // Every place is still there, and no more than that.
     let healthy = [rig.submit(job("x")).await, rig.submit(job("x")).await];

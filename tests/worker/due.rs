@@ -50,10 +50,7 @@ impl Gated {
 
 #[tokio::test(start_paused = true)]
 async fn jobs_run_when_and_in_the_order_in_which_they_are_due() {
-    let g = gated(Setup {
-        queues: vec![queue("default", 10, 1)],
-        ..Setup::default()
-    });
+    let g = gated(Setup { queues: vec![queue("default", 10, 1)], ..Setup::default() });
     let mut ids = Vec::new();
     for (name, millis) in [("c", 3_000), ("a", 1_000), ("b", 2_500), ("d", 3_000)] {
         ids.push(g.rig.submit(delayed(name, millis)).await);
@@ -77,10 +74,7 @@ async fn the_loop_wakes_for_a_job_that_is_due_before_the_one_it_sleeps_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_due_waits_for_room() {
-    let g = gated(Setup {
-        queues: vec![queue("default", 1, 1), queue("other", 1, 1)],
-        ..Setup::default()
-    });
+    let g = gated(Setup { queues: vec![queue("default", 1, 1), queue("other", 1, 1)], ..Setup::default() });
     let running = g.rig.submit(job("gate running")).await;
     g.rig.idle().await;
     let pending = g.rig.submit(job("pending")).await;
@@ -97,10 +91,7 @@ async fn a_job_that_is_due_waits_for_room() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     let job = g.rig.get(due).await;
     assert_eq!(job.state.name(), StateName::Scheduled);
-    assert_eq!(
-        (waiting(&job).reason, waiting(&job).until),
-        (WaitingFor::Room, None)
-    );
+    assert_eq!((waiting(&job).reason, waiting(&job).until), (WaitingFor::Room, None));
 
     g.gate.add_permits(1);
     for id in [running, pending, due] {
@@ -111,10 +102,7 @@ async fn a_job_that_is_due_waits_for_room() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_canceled_while_it_waits_for_room_gives_the_room_back() {
-    let g = gated(Setup {
-        queues: vec![queue("default", 1, 1)],
-        ..Setup::default()
-    });
+    let g = gated(Setup { queues: vec![queue("default", 1, 1)], ..Setup::default() });
     g.rig.submit(job("gate")).await;
     g.rig.idle().await;
     g.rig.submit(job("pending")).await;
@@ -160,10 +148,7 @@ fn found(g: &Gated, kind: &str, payload: &str, since: i64) -> Arc<Job> {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_found_at_start_runs_in_its_old_order() {
-    let g = gated(Setup {
-        queues: vec![queue("default", 2, 1)],
-        ..Setup::default()
-    });
+    let g = gated(Setup { queues: vec![queue("default", 2, 1)], ..Setup::default() });
     let jobs: Vec<_> = [("c", -1), ("a", -30), ("b", -20), ("d", -1)]
         .into_iter()
         .map(|(name, since)| found(&g, "act", name, since))

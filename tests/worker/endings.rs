@@ -57,10 +57,7 @@ fn rig() -> Rig {
 async fn a_timeout_is_a_failure_and_is_tried_again() {
     let rig = rig();
     let obeyed = rig.run(job("obey")).await;
-    assert_eq!(
-        attempts(&obeyed),
-        [("timed_out", 0.0, 60.0), ("completed", 70.0, 70.0)]
-    );
+    assert_eq!(attempts(&obeyed), [("timed_out", 0.0, 60.0), ("completed", 70.0, 70.0)]);
     let error = obeyed.attempts[0].error.clone().unwrap();
     assert_eq!((&*error.code, error.retryable), ("timeout", true));
     assert_eq!(&*error.message, "the attempt took longer than 1m");
@@ -92,11 +89,7 @@ async fn who_ignores_the_timeout_is_dropped_and_its_place_given_on() {
         }
     }
     let dropped = Arc::new(AtomicBool::new(false));
-    let rig = Setup {
-        queues: vec![queue("default", 10, 1)],
-        ..Setup::default()
-    }
-    .start({
+    let rig = Setup { queues: vec![queue("default", 10, 1)], ..Setup::default() }.start({
         let dropped = Arc::clone(&dropped);
         move |input, cx| {
             let witness = (cx.attempt() == 1 && input == "ignore").then(|| Dropped(Arc::clone(&dropped)));
@@ -111,18 +104,11 @@ async fn who_ignores_the_timeout_is_dropped_and_its_place_given_on() {
     });
     let ignoring = rig.submit(job("ignore")).await;
     let next = rig.end(rig.submit(job("x")).await).await;
-    assert_eq!(
-        attempts(&next),
-        [("completed", 65.0, 65.0)],
-        "as soon as the place was free"
-    );
+    assert_eq!(attempts(&next), [("completed", 65.0, 65.0)], "as soon as the place was free");
     assert!(dropped.load(Ordering::SeqCst));
     assert_eq!(rig.pool.abandoned(), 1);
     let ignoring = rig.end(ignoring).await;
-    assert_eq!(
-        attempts(&ignoring),
-        [("timed_out", 0.0, 65.0), ("completed", 75.0, 75.0)]
-    );
+    assert_eq!(attempts(&ignoring), [("timed_out", 0.0, 65.0), ("completed", 75.0, 75.0)]);
     assert_eq!(rig.pool.running(), 0);
 }
 
@@ -140,16 +126,8 @@ async fn a_cancel_is_obeyed_or_enforced() {
         let id = rig.submit(job(payload)).await;
         entered(&mut watch, StateName::Processing, 1).await;
         let asked = rig.seconds();
-        let Ok(Canceled::Requested(told)) = rig.jobs.cancel(id).await else {
-            panic!("{payload}: it runs")
-        };
-        assert!(matches!(
-            told.state,
-            JobState::Processing {
-                cancel_requested: true,
-                ..
-            }
-        ));
+        let Ok(Canceled::Requested(told)) = rig.jobs.cancel(id).await else { panic!("{payload}: it runs") };
+        assert!(matches!(told.state, JobState::Processing { cancel_requested: true, .. }));
         let ended = rig.end(id).await;
         assert_eq!(ended.state.name(), state, "{payload}");
         assert_eq!(ended.attempts[0].outcome.as_str(), outcome, "{payload}");
@@ -161,11 +139,7 @@ async fn a_cancel_is_obeyed_or_enforced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_waits_is_canceled_at_once_and_never_runs() {
-    let rig = Setup {
-        queues: vec![queue("default", 10, 1)],
-        ..Setup::default()
-    }
-    .start(act);
+    let rig = Setup { queues: vec![queue("default", 10, 1)], ..Setup::default() }.start(act);
     let mut watch = rig.jobs.events().watch();
     let first = rig.submit(job("finish")).await;
     entered(&mut watch, StateName::Processing, 1).await;
@@ -203,11 +177,7 @@ async fn a_job_that_was_canceled_and_retried_while_it_waited_runs_once_and_can_b
 
 #[tokio::test(start_paused = true)]
 async fn a_snooze_and_a_skip_use_up_nothing() {
-    let rig = Setup {
-        retry: retry(1, Duration::ZERO, 1.0),
-        ..Setup::default()
-    }
-    .start(|input, cx| {
+    let rig = Setup { retry: retry(1, Duration::ZERO, 1.0), ..Setup::default() }.start(|input, cx| {
         Box::pin(async move {
             if input == "skip" {
                 return Ok(Outcome::skip("nothing to do"));
@@ -223,17 +193,11 @@ async fn a_snooze_and_a_skip_use_up_nothing() {
     let snoozed = rig.run(job("snooze")).await;
     assert_eq!(
         attempts(&snoozed),
-        [
-            ("snoozed", 0.0, 0.0),
-            ("snoozed", 30.0, 30.0),
-            ("completed", 60.0, 60.0)
-        ]
+        [("snoozed", 0.0, 0.0), ("snoozed", 30.0, 30.0), ("completed", 60.0, 60.0)]
     );
     assert_eq!((snoozed.attempt, snoozed.runs), (1, 3));
     let skipped = rig.run(job("skip")).await;
-    let JobState::Skipped { reason, .. } = &skipped.state else {
-        panic!("{:?}", skipped.state)
-    };
+    let JobState::Skipped { reason, .. } = &skipped.state else { panic!("{:?}", skipped.state) };
     assert_eq!(&**reason, "nothing to do");
     assert_eq!(attempts(&skipped)[0].0, "skipped");
 }
@@ -248,21 +212,13 @@ fn tokio_seconds(_: &Context) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn the_rest_between_attempts_is_that_of_the_profile() {
-    let rig = Setup {
-        retry: retry(4, Duration::from_secs(1), 4.0),
-        ..Setup::default()
-    }
-    .start(|_, _| Box::pin(async { Err(Failure::transient("x", "again")) }));
+    let rig = Setup { retry: retry(4, Duration::from_secs(1), 4.0), ..Setup::default() }
+        .start(|_, _| Box::pin(async { Err(Failure::transient("x", "again")) }));
     let given_up = rig.run(job("x")).await;
     assert_eq!(given_up.state.name(), StateName::DeadLettered);
     assert_eq!(
         attempts(&given_up),
-        [
-            ("failed", 0.0, 0.0),
-            ("failed", 1.0, 1.0),
-            ("failed", 5.0, 5.0),
-            ("failed", 21.0, 21.0)
-        ]
+        [("failed", 0.0, 0.0), ("failed", 1.0, 1.0), ("failed", 5.0, 5.0), ("failed", 21.0, 21.0)]
     );
     // A round of its own, with fresh attempts.
     rig.jobs.retry(given_up.id()).await.unwrap();
@@ -275,11 +231,8 @@ async fn the_rest_between_attempts_is_that_of_the_profile() {
 /// The due loop looks once a second in any case, so that only a short rest shows that it is woken.
 #[tokio::test(start_paused = true)]
 async fn a_short_rest_is_exact_too() {
-    let rig = Setup {
-        retry: retry(3, Duration::from_millis(300), 2.0),
-        ..Setup::default()
-    }
-    .start(|_, _| Box::pin(async { Err(Failure::transient("x", "again")) }));
+    let rig = Setup { retry: retry(3, Duration::from_millis(300), 2.0), ..Setup::default() }
+        .start(|_, _| Box::pin(async { Err(Failure::transient("x", "again")) }));
     let given_up = rig.run(job("x")).await;
     let began: Vec<f64> = attempts(&given_up).iter().map(|attempt| attempt.1).collect();
     assert_eq!(began, [0.0, 0.3, 0.9]);
@@ -289,16 +242,10 @@ async fn a_short_rest_is_exact_too() {
 async fn what_the_far_side_asks_for_wins() {
     let rig = rig();
     let asked = rig.run(job("asked")).await;
-    assert_eq!(
-        attempts(&asked),
-        [("failed", 0.0, 0.0), ("completed", 90.0, 90.0)]
-    );
+    assert_eq!(attempts(&asked), [("failed", 0.0, 0.0), ("completed", 90.0, 90.0)]);
     let before = rig.seconds();
     let long = rig.run(job("asked-long")).await;
-    assert!(
-        (attempts(&long)[1].1 - before - 3600.0).abs() < 0.0005,
-        "at most an hour"
-    );
+    assert!((attempts(&long)[1].1 - before - 3600.0).abs() < 0.0005, "at most an hour");
     let never = rig.run(job("asked-permanent")).await;
     assert_eq!((never.state.name(), never.attempt), (StateName::DeadLettered, 1));
 }
@@ -309,23 +256,14 @@ async fn a_job_expires_while_it_waits_for_its_retry() {
     let mut new = job("x");
     new.expires_in = Some(Duration::from_secs(5));
     let expired = rig.run(new).await;
-    let JobState::Skipped { at, reason } = &expired.state else {
-        panic!("{:?}", expired.state)
-    };
-    assert_eq!(
-        (&**reason, at.since(crate::rig::EPOCH).as_millis()),
-        ("expired", 5_000)
-    );
+    let JobState::Skipped { at, reason } = &expired.state else { panic!("{:?}", expired.state) };
+    assert_eq!((&**reason, at.since(crate::rig::EPOCH).as_millis()), ("expired", 5_000));
     assert_eq!(attempts(&expired), [("failed", 0.0, 0.0)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_expires_while_it_waits_for_its_turn() {
-    let rig = Setup {
-        queues: vec![queue("default", 10, 1)],
-        ..Setup::default()
-    }
-    .start(act);
+    let rig = Setup { queues: vec![queue("default", 10, 1)], ..Setup::default() }.start(act);
     rig.submit(job("ignore")).await;
     let mut new = job("just");
     new.expires_in = Some(Duration::from_secs(5));

@@ -48,17 +48,11 @@ impl Room for WatchfulRoom {
 
 impl Queue for Watchful {
     fn reserve(&self) -> BoxFuture<'_, Result<Slot, Closed>> {
-        self.inner
-            .reserve()
-            .map(|slot| slot.map(|slot| self.slot(slot)))
-            .boxed()
+        self.inner.reserve().map(|slot| slot.map(|slot| self.slot(slot))).boxed()
     }
     fn reserve_many(&self, count: usize) -> BoxFuture<'_, Result<Vec<Slot>, ReserveManyError>> {
         let watched = |slots: Vec<Slot>| slots.into_iter().map(|slot| self.slot(slot)).collect();
-        self.inner
-            .reserve_many(count)
-            .map(move |slots| slots.map(watched))
-            .boxed()
+        self.inner.reserve_many(count).map(move |slots| slots.map(watched)).boxed()
     }
     fn consume(&self) -> Box<dyn Consumer> {
         self.inner.consume()
@@ -80,23 +74,17 @@ impl Queue for Watchful {
 #[tokio::test(start_paused = true)]
 async fn an_id_is_pushed_after_its_row_is_written() {
     let rows = Rows::default();
-    let queue = Watchful {
-        inner: MemoryQueue::new(10),
-        rows: Arc::clone(&rows),
-    };
-    let rig = Setup {
-        queues: vec![("default", Arc::new(queue), 2)],
-        ..Setup::default()
-    }
-    .start(|input, cx| {
-        Box::pin(async move {
-            match input.as_str() {
-                Some("once") if cx.attempt() == 1 => Err(Failure::transient("x", "again")),
-                Some("never") => Err(Failure::permanent("x", "never")),
-                _ => Ok(Outcome::done()),
-            }
-        })
-    });
+    let queue = Watchful { inner: MemoryQueue::new(10), rows: Arc::clone(&rows) };
+    let rig =
+        Setup { queues: vec![("default", Arc::new(queue), 2)], ..Setup::default() }.start(|input, cx| {
+            Box::pin(async move {
+                match input.as_str() {
+                    Some("once") if cx.attempt() == 1 => Err(Failure::transient("x", "again")),
+                    Some("never") => Err(Failure::permanent("x", "never")),
+                    _ => Ok(Outcome::done()),
+                }
+            })
+        });
     assert!(rows.set(Arc::clone(&rig.store)).is_ok());
     // Submitted alone and with others, due, tried again, and sent round again by hand.
     rig.run(job("x")).await;

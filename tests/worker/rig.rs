@@ -76,12 +76,7 @@ pub(crate) fn queue(
 pub(crate) fn retry(max_attempts: u32, initial: Duration, factor: f64) -> RetryPolicy {
     RetryPolicy {
         max_attempts,
-        backoff: Backoff::Exponential {
-            initial,
-            factor,
-            max: Duration::from_hours(1),
-            jitter: Jitter::None,
-        },
+        backoff: Backoff::Exponential { initial, factor, max: Duration::from_hours(1), jitter: Jitter::None },
     }
 }
 
@@ -120,26 +115,12 @@ impl Setup {
             };
             (QueueName::new(name).unwrap(), queue, settings)
         });
-        let limits = Limits {
-            payload: 10_000,
-            result: self.result_limit,
-            batch: 1_000,
-        };
-        let jobs = Jobs::new(
-            Clock::following_tokio(EPOCH),
-            Arc::new(registry),
-            store.clone(),
-            queues,
-            limits,
-        );
+        let limits = Limits { payload: 10_000, result: self.result_limit, batch: 1_000 };
+        let jobs =
+            Jobs::new(Clock::following_tokio(EPOCH), Arc::new(registry), store.clone(), queues, limits);
         let stop = Stop::default();
         let pool = Pool::start(jobs.clone(), stop.clone());
-        Rig {
-            jobs,
-            store,
-            pool,
-            stop,
-        }
+        Rig { jobs, store, pool, stop }
     }
 }
 
@@ -160,10 +141,7 @@ impl Rig {
 
     /// The job when it has come to its end.
     pub(crate) async fn end(&self, id: JobId) -> Arc<Job> {
-        let job = self
-            .jobs
-            .wait(id, Duration::from_hours(48), std::future::pending())
-            .await;
+        let job = self.jobs.wait(id, Duration::from_hours(48), std::future::pending()).await;
         let job = job.unwrap().unwrap();
         assert!(job.state.is_terminal(), "{:?}", job.state);
         job
@@ -203,13 +181,7 @@ pub(crate) fn attempts(job: &Job) -> Vec<(&'static str, f64, f64)> {
     let seconds = |at: Timestamp| at.since(EPOCH).as_secs_f64();
     job.attempts
         .iter()
-        .map(|attempt| {
-            (
-                attempt.outcome.as_str(),
-                seconds(attempt.started_at),
-                seconds(attempt.finished_at),
-            )
-        })
+        .map(|attempt| (attempt.outcome.as_str(), seconds(attempt.started_at), seconds(attempt.finished_at)))
         .collect()
 }
 

@@ -50,20 +50,8 @@ fn rig() -> Rig {
 }
 
 async fn stop(rig: &Rig, grace: u64, hurry: &CancellationToken) -> DrainReport {
-    let patience = Patience {
-        ready_delay: Duration::ZERO,
-        grace: Duration::from_secs(grace),
-    };
-    drain(
-        &rig.jobs,
-        &rig.pool,
-        &rig.stop,
-        &Phase::default(),
-        patience,
-        None,
-        hurry,
-    )
-    .await
+    let patience = Patience { ready_delay: Duration::ZERO, grace: Duration::from_secs(grace) };
+    drain(&rig.jobs, &rig.pool, &rig.stop, &Phase::default(), patience, None, hurry).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,9 +61,7 @@ async fn what_is_interrupted_has_used_up_no_attempt() {
     for payload in ["obey", "panic", "ignore", "finish", "short"] {
         ids.push(rig.submit(job(payload)).await);
     }
-    let scheduled = rig
-        .submit(job("short").delay(Delay::For(Duration::from_hours(1))))
-        .await;
+    let scheduled = rig.submit(job("short").delay(Delay::For(Duration::from_hours(1)))).await;
     let failed = rig.submit(job("fail").max_attempts(2)).await;
     rig.idle().await;
     let report = stop(&rig, 10, &CancellationToken::new()).await;
@@ -88,11 +74,7 @@ async fn what_is_interrupted_has_used_up_no_attempt() {
         assert_eq!(outcome, "interrupted");
         assert!((ended - expected - 0.001).abs() < 0.0005, "{ended}");
     }
-    assert_eq!(
-        rig.get(ids[3]).await.state.name(),
-        StateName::Completed,
-        "within cancel_grace"
-    );
+    assert_eq!(rig.get(ids[3]).await.state.name(), StateName::Completed, "within cancel_grace");
     // All four places were taken until the end of the grace, so that the rest was never begun.
     for id in [ids[4], failed] {
         assert_eq!(rig.get(id).await.runs, 0);
@@ -113,11 +95,7 @@ async fn a_hurry_waits_for_nobody() {
     let report = stop(&rig, 3_600, &hurry).await;
     assert_eq!((report.finished, report.interrupted), (0, 2));
     assert_eq!(report.lost, ids);
-    assert!(
-        report.duration < Duration::from_millis(600),
-        "{:?}",
-        report.duration
-    );
+    assert!(report.duration < Duration::from_millis(600), "{:?}", report.duration);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,11 +118,7 @@ async fn what_waits_is_finished_within_the_grace_and_nothing_more_is_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_room_when_the_drain_begins_is_refused() {
-    let rig = Setup {
-        queues: vec![queue("default", 1, 1)],
-        ..Setup::default()
-    }
-    .start(act);
+    let rig = Setup { queues: vec![queue("default", 1, 1)], ..Setup::default() }.start(act);
     let running = rig.submit(job("short")).await;
     rig.idle().await;
     let waiting = rig.submit(job("short")).await;
@@ -169,11 +143,7 @@ async fn who_waits_for_room_when_the_drain_begins_is_refused() {
 async fn who_blocks_holds_up_no_drain() {
     let (let_go, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
-    let rig = Setup {
-        cancel_grace: Duration::from_millis(50),
-        ..Setup::default()
-    }
-    .start(move |_, _| {
+    let rig = Setup { cancel_grace: Duration::from_millis(50), ..Setup::default() }.start(move |_, _| {
         let blocked = std::sync::Arc::clone(&blocked);
         Box::pin(async move {
             let _ = blocked.lock().unwrap().recv();

@@ -46,11 +46,7 @@ async fn a_blocked_attempt_is_settled_from_outside_and_its_late_end_ignored() {
     let next = rig.run(job("x")).await;
     assert_eq!(next.state.name(), StateName::Completed);
     let ended = rig.end(id).await;
-    let outcomes: Vec<_> = ended
-        .attempts
-        .iter()
-        .map(|attempt| attempt.outcome.as_str())
-        .collect();
+    let outcomes: Vec<_> = ended.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect();
     assert_eq!(outcomes, ["timed_out", "completed"]);
     assert_eq!(rig.pool.abandoned(), 1);
     until("forgotten", || rig.pool.running() == 0).await;
@@ -64,21 +60,14 @@ async fn a_blocked_attempt_is_settled_from_outside_and_its_late_end_ignored() {
     let after = rig.get(id).await;
     assert_eq!((after.progress.percent, after.sequence), (progress, sequence));
     assert_eq!(after.attempts.len(), 2);
-    assert!(
-        after.spec.log.lines().is_empty(),
-        "the log of a run that is over is closed"
-    );
+    assert!(after.spec.log.lines().is_empty(), "the log of a run that is over is closed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_attempt_that_blocks_after_its_timeout_has_timed_out() {
     let (rig, let_go) = blocking(true);
     let ended = rig.run(job("block")).await;
-    let outcomes: Vec<_> = ended
-        .attempts
-        .iter()
-        .map(|attempt| attempt.outcome.as_str())
-        .collect();
+    let outcomes: Vec<_> = ended.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect();
     assert_eq!(outcomes, ["timed_out", "completed"], "nobody has canceled it");
     let_go.send(()).unwrap();
 }

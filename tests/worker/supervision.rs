@@ -59,11 +59,7 @@ impl Consumer for DeadlyConsumer {
     fn next(&mut self) -> BoxFuture<'_, Option<Delivery>> {
         async move {
             let dies = |left: usize| left.checked_sub(1);
-            if self
-                .deaths
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, dies)
-                .is_ok()
-            {
+            if self.deaths.fetch_update(Ordering::SeqCst, Ordering::SeqCst, dies).is_ok() {
                 // sleep: paused time.
                 tokio::time::sleep(self.rest).await;
                 panic!("the broker is gone");
@@ -76,15 +72,8 @@ impl Consumer for DeadlyConsumer {
 
 fn rig(deaths: usize, rest: Duration) -> (Rig, Arc<AtomicUsize>) {
     let deaths = Arc::new(AtomicUsize::new(deaths));
-    let queue = Deadly {
-        inner: MemoryQueue::new(10),
-        deaths: Arc::clone(&deaths),
-        rest,
-    };
-    let setup = Setup {
-        queues: vec![("default", Arc::new(queue), 2)],
-        ..Setup::default()
-    };
+    let queue = Deadly { inner: MemoryQueue::new(10), deaths: Arc::clone(&deaths), rest };
+    let setup = Setup { queues: vec![("default", Arc::new(queue), 2)], ..Setup::default() };
     let rig = setup.start(|input, _| {
         Box::pin(async move {
             if input == "slow" {
@@ -130,21 +119,9 @@ async fn one_that_keeps_dying_is_given_up_and_its_jobs_are_accounted_for() {
     rig.pool.failed().await;
     assert!(rig.pool.has_failed());
     assert_eq!(rig.pool.restarts(), 5);
-    let patience = Patience {
-        ready_delay: Duration::ZERO,
-        grace: Duration::from_secs(5),
-    };
+    let patience = Patience { ready_delay: Duration::ZERO, grace: Duration::from_secs(5) };
     let hurry = CancellationToken::new();
-    let report = drain(
-        &rig.jobs,
-        &rig.pool,
-        &rig.stop,
-        &Phase::default(),
-        patience,
-        None,
-        &hurry,
-    )
-    .await;
+    let report = drain(&rig.jobs, &rig.pool, &rig.stop, &Phase::default(), patience, None, &hurry).await;
     assert_eq!((report.finished, report.interrupted, report.spilled), (0, 0, 0));
     assert_eq!(report.lost, [id]);
 }
@@ -153,9 +130,5 @@ async fn one_that_keeps_dying_is_given_up_and_its_jobs_are_accounted_for() {
 async fn one_that_dies_now_and_then_is_always_replaced() {
     let (rig, _) = rig(20, Duration::from_secs(16));
     assert_eq!(rig.run(job("x")).await.state.name(), StateName::Completed);
-    assert_eq!(
-        (rig.pool.restarts(), rig.pool.has_failed()),
-        (20, false),
-        "four within a minute"
-    );
+    assert_eq!((rig.pool.restarts(), rig.pool.has_failed()), (20, false), "four within a minute");
 }

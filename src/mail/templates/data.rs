@@ -3,65 +3,53 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value;
+use minijinja::value::ValueKind;
 use serde_json::Value as Json;
 
 /// Members of the data that are not there and that a stand-in takes the place of: paths like `job.error.code`.
 pub(super) type StandIns = BTreeSet<String>;
 
-/// What a template sees of `data`: members that are `null` are not there, members in `stand_ins` are.
-pub(super) fn context(
-    data: &Json,
-    stand_ins: &StandIns,
-    make: &dyn Fn(&str) -> Value,
-) -> BTreeMap<String, Value> {
-    members(Some(data), "", stand_ins, make)
+/// What a template sees: cheap to clone, for the values are shared.
+pub(super) type Variables = BTreeMap<String, Value>;
+
+/// What a template sees of `data`: members that are `null` are not there.
+pub(super) fn variables(data: &Json) -> Variables {
+    let members = data.as_object().into_iter().flatten();
+    members.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 
-fn members(
-    data: Option<&Json>,
-    path: &str,
+/// The same, with what `make` makes where a member of `stand_ins` is missing.
+pub(super) fn with_stand_ins(
+    variables: &Variables,
     stand_ins: &StandIns,
     make: &dyn Fn(&str) -> Value,
-) -> BTreeMap<String, Value> {
-    let map = data.and_then(Json::as_object);
-    let below = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
-    };
-    let mut found = BTreeMap::new();
-    for (name, value) in map.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        let value = match value {
-            Json::Object(_) => Value::from(members(Some(value), &below(name), stand_ins, make)),
-            other => plain(other),
-        };
-        found.insert(name.clone(), value);
+) -> Variables {
+    let mut variables = variables.clone();
+    for path in stand_ins {
+        stand_in(&mut variables, path, 0, make);
     }
-    let prefix = if path.is_empty() {
-        String::new()
-    } else {
-        format!("{path}.")
+    variables
+}
+
+/// Puts in what stands at `path`, of which the first `done` bytes lead here.
+fn stand_in(variables: &mut Variables, path: &str, done: usize, make: &dyn Fn(&str) -> Value) {
+    let Some((name, _)) = path[done..].split_once('.') else {
+        variables.entry(path[done..].to_owned()).or_insert_with(|| make(path));
+        return;
     };
-    for rest in stand_ins
-        .iter()
-        .filter_map(|stand_in| stand_in.strip_prefix(&prefix))
-    {
-        let (name, deeper) = rest
-            .split_once('.')
-            .map_or((rest, false), |(name, _)| (name, true));
-        if !found.contains_key(name) {
-            let path = below(name);
-            let value = if deeper {
-                members(None, &path, stand_ins, make).into()
-            } else {
-                make(&path)
-            };
-            found.insert(name.to_owned(), value);
-        }
+    let inner = variables.get(name);
+    if inner.is_some_and(|inner| inner.kind() != ValueKind::Map) {
+        return;
     }
-    found
+    let mut members: Variables = inner
+        .and_then(|inner| Some((inner, inner.try_iter().ok()?)))
+        .into_iter()
+        .flat_map(|(inner, names)| {
+            names.filter_map(|key| Some((key.as_str()?.to_owned(), inner.get_item(&key).ok()?)))
+        })
+        .collect();
+    stand_in(&mut members, path, done + name.len() + 1, make);
+    variables.insert(name.to_owned(), members.into());
 }
 
 fn plain(value: &Json) -> Value {
@@ -77,27 +65,19 @@ fn plain(value: &Json) -> Value {
         Json::Array(items) => Value::from(items.iter().map(plain).collect::<Vec<_>>()),
         Json::Object(map) => {
             let members = map.iter().filter(|(_, value)| !value.is_null());
-            Value::from(
-                members
-                    .map(|(name, value)| (name.clone(), plain(value)))
-                    .collect::<BTreeMap<_, _>>(),
-            )
+            Value::from(members.map(|(name, value)| (name.clone(), plain(value))).collect::<BTreeMap<_, _>>())
         }
     }
 }
 
 /// What stands at a path like `job.error.code`; `null` is nothing.
 pub(super) fn at_path<'a>(data: &'a Json, path: &str) -> Option<&'a Json> {
-    path.split('.')
-        .try_fold(data, |value, name| value.get(name))
-        .filter(|value| !value.is_null())
+    path.split('.').try_fold(data, |value, name| value.get(name)).filter(|value| !value.is_null())
 }
 
 /// The JSON pointer of a path like `job.error.code`.
 pub(super) fn pointer(path: &str) -> String {
-    path.split('.').fold(String::new(), |pointer, name| {
-        pointer + "/" + &crate::job::Fault::escape(name)
-    })
+    path.split('.').fold(String::new(), |pointer, name| pointer + "/" + &crate::job::Fault::escape(name))
 }
 
 /// Calls `visit` with the pointer, the name and the text of every text in `data`.
@@ -105,19 +85,11 @@ pub(super) fn texts(data: &Json, at: &str, name: &str, visit: &mut dyn FnMut(&st
     match data {
         Json::String(text) => visit(at, name, text),
         Json::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(n, item)| texts(item, &format!("{at}/{n}"), name, visit));
+            items.iter().enumerate().for_each(|(n, item)| texts(item, &format!("{at}/{n}"), name, visit));
         }
         Json::Object(map) => {
             for (name, value) in map {
-                texts(
-                    value,
-                    &format!("{at}/{}", crate::job::Fault::escape(name)),
-                    name,
-                    visit,
-                );
+                texts(value, &format!("{at}/{}", crate::job::Fault::escape(name)), name, visit);
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) => {}

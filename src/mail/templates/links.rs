@@ -16,8 +16,22 @@ pub(super) fn is_link_name(name: &str) -> bool {
     name == "url" || name.ends_with("_url")
 }
 
-/// Every link in `html` whose scheme is not a harmless one.
-pub(super) fn dangerous(html: &str) -> Vec<String> {
+/// Whether no mail may link to this, whoever wrote it: it runs.
+pub(super) fn is_forbidden(scheme: &str) -> bool {
+    matches!(scheme, "javascript" | "vbscript")
+}
+
+/// Whether a source, in lower case, has a text or an attribute that begins with this scheme.
+pub(super) fn is_literal(source: &str, scheme: &str) -> bool {
+    let scheme = format!("{scheme}:");
+    source.match_indices(&scheme).any(|(start, _)| {
+        let before = source[..start].trim_end();
+        before.ends_with(['"', '\'', '='])
+    })
+}
+
+/// Every link in `html` whose scheme is not a harmless one, as a browser would read it, and the scheme.
+pub(super) fn dangerous(html: &str) -> Vec<(String, String)> {
     let lower = html.to_ascii_lowercase();
     let mut found = Vec::new();
     for attribute in ["href", "src", "action", "background"] {
@@ -27,8 +41,9 @@ pub(super) fn dangerous(html: &str) -> Vec<String> {
                 continue;
             };
             let value = attribute_value(rest.trim_start());
-            if scheme(&value).is_some_and(|scheme| !SCHEMES.contains(&scheme.as_str())) {
-                found.push(value);
+            let value = plain(&value);
+            if let Some(scheme) = bad_scheme(&value) {
+                found.push((value, scheme));
             }
         }
     }
@@ -40,9 +55,7 @@ fn attribute_value(rest: &str) -> String {
     let raw = match rest.chars().next() {
         Some(quote @ ('"' | '\'')) => rest[1..].split(quote).next(),
         // Long enough for every scheme, and short enough that a long text full of `href=` costs little.
-        _ => rest[..rest.floor_char_boundary(256)]
-            .split(|c: char| c.is_whitespace() || c == '>')
-            .next(),
+        _ => rest[..rest.floor_char_boundary(256)].split(|c: char| c.is_whitespace() || c == '>').next(),
     };
     unescape(raw.unwrap_or_default())
 }
@@ -60,9 +73,7 @@ fn unescape(text: &str) -> String {
             [b'#', ..] => (1, |c| c.is_ascii_digit()),
             _ => (0, |c| c.is_ascii_alphanumeric()),
         };
-        let end = rest[begin..]
-            .find(|c| !in_name(c))
-            .map_or(rest.len(), |end| begin + end);
+        let end = rest[begin..].find(|c| !in_name(c)).map_or(rest.len(), |end| begin + end);
         match reference(&rest[..end]) {
             Some(c) => {
                 plain.push(c);
@@ -95,16 +106,21 @@ fn reference(name: &str) -> Option<char> {
     }
 }
 
-/// What stands before the colon, as a browser would read it: blanks and control characters do not count.
+/// A link as a browser reads it: blanks and control characters do not count.
+pub(super) fn plain(link: &str) -> String {
+    let counts = |c: &char| !c.is_control() && !c.is_whitespace();
+    link.chars().filter(counts).collect()
+}
+
+/// What stands before the colon, if it is none of the harmless schemes.
+pub(super) fn bad_scheme(link: &str) -> Option<String> {
+    scheme(link).filter(|scheme| !SCHEMES.contains(&scheme.as_str()))
+}
+
+/// What stands before the colon.
 fn scheme(link: &str) -> Option<String> {
-    let plain: String = link
-        .chars()
-        .filter(|c| !c.is_control() && !c.is_whitespace())
-        .collect();
-    let (scheme, _) = plain.split_once(':')?;
-    let is_scheme = scheme
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (scheme, _) = link.split_once(':')?;
+    let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     (is_scheme && !scheme.is_empty()).then(|| scheme.to_ascii_lowercase())
 }
 
@@ -126,6 +142,16 @@ mod tests {
             "",
         ] {
             assert!(!is_web(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_a_source_is_seen() {
+        for source in [r#"src="data:x""#, "href=data:x", "src=' data:x'", r#"{{ button("data:x") }}"#] {
+            assert!(is_literal(source, "data"), "{source}");
+        }
+        for source in [r#"href="{{ data }}""#, "in data: nothing", r#"href="metadata:x""#] {
+            assert!(!is_literal(source, "data"), "{source}");
         }
     }
 
@@ -152,7 +178,7 @@ mod tests {
             r#"<img src="cid:logo">"#,
             "<p>href javascript:x",
         ] {
-            assert_eq!(dangerous(html), [""; 0], "{html}");
+            assert_eq!(dangerous(html), [], "{html}");
         }
     }
 }

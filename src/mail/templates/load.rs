@@ -5,9 +5,13 @@ use std::path::Path;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde_json::Value as Json;
 
 use super::file_name::{FileName, Part};
-use super::render::{Index, Templates};
+use super::limit::counted;
+use super::links::{dangerous, is_literal};
+use super::render::{Index, Templates, is_html};
+use super::uses::references;
 use crate::mail::MailFault;
 
 const KEY: &str = "mail.templates";
@@ -45,49 +49,38 @@ impl Templates {
     /// Every file that is broken, with its line.
     pub(crate) fn load(app_name: &str, folder: Option<&Path>) -> Result<Self, Vec<MailFault>> {
         let mut faults = Vec::new();
-        let mut files: BTreeMap<String, String> = BUILT_IN
-            .iter()
-            .map(|(name, source)| ((*name).to_owned(), (*source).to_owned()))
-            .collect();
+        let mut files: BTreeMap<String, String> =
+            BUILT_IN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
         if let Some(folder) = folder {
             read_folder(folder, &mut files, &mut faults);
         }
+        let samples = take_samples(&mut files, &mut faults);
         let mut env = environment();
         let mut index = Index::new();
         for (file, source) in &files {
             if let Err(error) = env.add_template_owned(file.clone(), source.clone()) {
-                let (line, detail) = (
-                    error.line().unwrap_or(0),
-                    error.detail().unwrap_or("is not a template"),
-                );
+                let (line, detail) =
+                    (error.line().unwrap_or(0), error.detail().unwrap_or("is not a template"));
                 faults.push(MailFault::new(KEY, format!("{file}:{line}: {detail}")));
             }
-            for (line, other) in references(source)
-                .into_iter()
-                .filter(|(_, other)| !files.contains_key(*other))
-            {
-                faults.push(MailFault::new(
-                    KEY,
-                    format!("{file}:{line}: there is no file {other:?}"),
-                ));
-            }
+            look_at(file, source, &files, &mut faults);
             if let Some(FileName::Template { name, locale, part }) = FileName::parse(file) {
-                let parts = index
-                    .entry(name)
-                    .or_default()
-                    .entry(locale.unwrap_or_default())
-                    .or_default();
-                parts[part as usize] = Some(file.clone());
+                let parts = index.entry(name).or_default().entry(locale.unwrap_or_default()).or_default();
+                if let Some(other) = parts[part as usize].replace(file.clone()) {
+                    let reason = format!("{file}: is the same as {other}; capitals do not count");
+                    faults.push(MailFault::new(KEY, reason));
+                }
             }
+        }
+        for name in samples.keys().filter(|name| !index.contains_key(*name)) {
+            let reason = format!("{name}.sample.json: there is no template {name:?}");
+            faults.push(MailFault::new(KEY, reason));
         }
         for (name, locales) in &index {
             let parts = locales.get("").cloned().unwrap_or_default();
             let has = |part: Part| parts[part as usize].is_some();
             if !has(Part::Subject) {
-                faults.push(MailFault::new(
-                    KEY,
-                    format!("template {name:?} has no {name}.subject.txt"),
-                ));
+                faults.push(MailFault::new(KEY, format!("template {name:?} has no {name}.subject.txt")));
             }
             if !has(Part::Text) && !has(Part::Html) {
                 faults.push(MailFault::new(
@@ -96,32 +89,65 @@ impl Templates {
                 ));
             }
         }
-        if faults.is_empty() {
-            Ok(Self::new(env, index, files, app_name))
-        } else {
-            Err(faults)
+        if faults.is_empty() { Ok(Self::new(env, index, &files, samples, app_name)) } else { Err(faults) }
+    }
+}
+
+/// Takes the samples out of the files.
+fn take_samples(files: &mut BTreeMap<String, String>, faults: &mut Vec<MailFault>) -> BTreeMap<String, Json> {
+    let mut samples = BTreeMap::new();
+    files.retain(|file, source| {
+        let Some(FileName::Sample { name }) = FileName::parse(file) else {
+            return true;
+        };
+        match serde_json::from_str(source) {
+            Ok(sample @ Json::Object(_)) => {
+                samples.insert(name, sample);
+            }
+            Ok(_) => faults.push(MailFault::new(KEY, format!("{file}: must be a JSON object"))),
+            Err(error) => {
+                let reason = format!("{file}:{}: is not JSON", error.line());
+                faults.push(MailFault::new(KEY, reason));
+            }
         }
+        false
+    });
+    samples
+}
+
+/// Looks for what the engine does not see in a source.
+fn look_at(file: &str, source: &str, files: &BTreeMap<String, String>, faults: &mut Vec<MailFault>) {
+    let missing = references(source).into_iter().filter(|(_, other)| !files.contains_key(*other));
+    for (line, other) in missing {
+        faults.push(MailFault::new(KEY, format!("{file}:{line}: there is no file {other:?}")));
+    }
+    let lower = source.to_ascii_lowercase();
+    let runs = |scheme: &&str| {
+        is_literal(&lower, scheme) || dangerous(&lower).iter().any(|(_, found)| found == *scheme)
+    };
+    for scheme in ["javascript", "vbscript"].into_iter().filter(|_| is_html(file)).filter(runs) {
+        faults.push(MailFault::new(KEY, format!("{file}: no mail may link to {scheme}:")));
+    }
+    // `{% extends "layout." ~ lang ~ ".html" %}` is one way to use it.
+    let uses = |source: &String| {
+        source.contains(file) || source.contains("\"layout.\"") || source.contains("'layout.'")
+    };
+    let has_locale = |rest: &str| rest.contains('.');
+    if file.strip_prefix("layout.").is_some_and(has_locale) && !files.values().any(uses) {
+        let reason = format!("{file}: is never used: name it in {{% extends %}}, for a layout has no locale");
+        faults.push(MailFault::new(KEY, reason));
     }
 }
 
 fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_auto_escape_callback(|file| {
-        if Path::new(file).extension().is_some_and(|end| end == "html") {
-            AutoEscape::Html
-        } else {
-            AutoEscape::None
-        }
-    });
+    env.set_auto_escape_callback(|file| if is_html(file) { AutoEscape::Html } else { AutoEscape::None });
     env.set_fuel(Some(FUEL));
+    env.set_formatter(counted);
     // Errors would carry the values that they met, and those go into logs.
     env.set_debug(false);
-    if let Ok(syntax) = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build()
-    {
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         env.set_syntax(syntax);
     }
     env
@@ -131,10 +157,7 @@ fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>, faults: &mut
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            faults.push(MailFault::new(
-                KEY,
-                format!("{} cannot be read: {error}", folder.display()),
-            ));
+            faults.push(MailFault::new(KEY, format!("{} cannot be read: {error}", folder.display())));
             return;
         }
     };
@@ -142,18 +165,11 @@ fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>, faults: &mut
         let path = match entry {
             Ok(entry) => entry.path(),
             Err(error) => {
-                faults.push(MailFault::new(
-                    KEY,
-                    format!("{} cannot be read: {error}", folder.display()),
-                ));
+                faults.push(MailFault::new(KEY, format!("{} cannot be read: {error}", folder.display())));
                 continue;
             }
         };
-        let file = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // What editors, file managers and authors leave beside templates.
         if file.starts_with('.')
             || file.ends_with('~')
@@ -163,7 +179,7 @@ fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>, faults: &mut
             continue;
         }
         let read = if FileName::parse(&file).is_none() {
-            Err("is not the name of a template; write NAME.subject.txt, NAME.txt or NAME.html".to_owned())
+            Err("is not the name of a template; write NAME.subject.txt, NAME.txt, NAME.html or NAME.sample.json".to_owned())
         } else {
             read_file(&path)
         };
@@ -177,34 +193,11 @@ fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>, faults: &mut
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("cannot be read: {error}"))?
-        .len();
+    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
     if size > MAX_FILE_BYTES {
         return Err(format!("is larger than {MAX_FILE_BYTES} bytes"));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
-}
-
-/// The files that a template names in `extends`, `include`, `import` and `from`, with their lines.
-pub(super) fn references(source: &str) -> Vec<(usize, &str)> {
-    let tags = source.match_indices("{%").filter_map(|(start, _)| {
-        let tag = &source[start + 2..];
-        let tag = tag[..tag.find("%}")?].trim_start_matches(['-', '+']).trim();
-        let (word, rest) = tag.split_once(char::is_whitespace)?;
-        let quote = rest
-            .trim_start()
-            .chars()
-            .next()
-            .filter(|c| matches!(c, '"' | '\''))?;
-        let rest = &rest.trim_start()[1..];
-        let name = &rest[..rest.find(quote)?];
-        // `include … ignore missing` says itself that the file may be missing.
-        let names_a_file =
-            matches!(word, "extends" | "include" | "import" | "from") && !tag.contains("ignore missing");
-        names_a_file.then(|| (source[..start].matches('\n').count() + 1, name))
-    });
-    tags.collect()
 }

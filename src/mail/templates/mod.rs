@@ -4,6 +4,8 @@
 //! `NAME.de.html` is used instead of `NAME.html` for the locale `de`, and for `de-AT` if there is no `NAME.de-AT.html`.
 //! `layout.txt`, `layout.html` and files whose name begins with `_` are parts of others and no templates themselves.
 //!
+//! `NAME.sample.json` beside them is what a template is tried with; without one, something stands in for each variable.
+//!
 //! The language is Jinja (minijinja). A variable that is missing is an error; ask with `{% if x is defined %}`. A member
 //! that is `null` counts as missing. `.html` files escape what they show. Every template also knows `app_name` and
 //! `lang` (the locale of its file, else `en`).
@@ -17,11 +19,15 @@
 mod check;
 mod data;
 mod file_name;
+#[cfg(test)]
+mod folder_tests;
+mod limit;
 mod links;
 mod load;
 mod render;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub use render::{RenderError, Rendered, Templates};

@@ -1,12 +1,15 @@
 //! Turns a template and data into a subject and bodies.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use minijinja::{Environment, ErrorKind, Value};
 use serde_json::Value as Json;
 
-use super::data::{StandIns, context};
+use super::data::{Variables, variables};
 use super::file_name::{Part, fallbacks};
+use super::limit::{Limited, MAX_PART_BYTES};
+use super::uses::Uses;
 
 /// By name, then by locale in lower case (`""` for all): the files of the parts, in the order of [`Part::ALL`].
 pub(super) type Index = BTreeMap<String, BTreeMap<String, [Option<String>; 3]>>;
@@ -15,8 +18,12 @@ pub(super) type Index = BTreeMap<String, BTreeMap<String, [Option<String>; 3]>>;
 pub struct Templates {
     env: Environment<'static>,
     index: Index,
-    /// The sources, to see which variables they use.
-    pub(super) files: BTreeMap<String, String>,
+    /// By file.
+    uses: BTreeMap<String, Uses>,
+    /// The sources of the files that make HTML, in lower case: what a link in the mail owes to its author.
+    pub(super) literals: BTreeMap<String, String>,
+    /// By name of a template: what it is tried with.
+    pub(super) samples: BTreeMap<String, Json>,
     app_name: String,
 }
 
@@ -47,19 +54,30 @@ pub enum RenderError {
         /// What is wrong.
         kind: ErrorKind,
     },
+    /// With this data, a part of the mail would be too large.
+    #[error("{file}: makes more than {MAX_PART_BYTES} bytes")]
+    TooLarge {
+        /// The file.
+        file: String,
+    },
 }
 
 impl Templates {
     pub(super) fn new(
         env: Environment<'static>,
         index: Index,
-        files: BTreeMap<String, String>,
+        files: &BTreeMap<String, String>,
+        samples: BTreeMap<String, Json>,
         app_name: &str,
     ) -> Self {
+        let uses = files.keys().map(|file| (file.clone(), Uses::of(&env, files, file)));
+        let literals = files.iter().filter(|(file, _)| is_html(file));
         Self {
+            uses: uses.collect(),
+            literals: literals.map(|(file, source)| (file.clone(), source.to_ascii_lowercase())).collect(),
             env,
             index,
-            files,
+            samples,
             app_name: app_name.to_owned(),
         }
     }
@@ -72,31 +90,25 @@ impl Templates {
     /// The locales that a template has files of its own for, in lower case, sorted.
     pub fn locales(&self, name: &str) -> Vec<&str> {
         let locales = self.index.get(name).into_iter().flat_map(BTreeMap::keys);
-        locales
-            .map(String::as_str)
-            .filter(|locale| !locale.is_empty())
-            .collect()
+        locales.map(String::as_str).filter(|locale| !locale.is_empty()).collect()
     }
 
     /// Renders a template.
     ///
     /// # Errors
     ///
-    /// When there is no such template, or a variable is missing; see [`Self::check`] for all of them.
+    /// When there is no such template, a part is larger than 1 MiB, or a variable is missing; see [`Self::check`] for all of them.
     pub fn render(&self, name: &str, locale: Option<&str>, data: &Json) -> Result<Rendered, RenderError> {
-        self.render_with(name, locale, data, &StandIns::new(), &|_| Value::UNDEFINED)
+        self.render_with(name, locale, variables(data))
     }
 
     pub(super) fn render_with(
         &self,
         name: &str,
         locale: Option<&str>,
-        data: &Json,
-        stand_ins: &StandIns,
-        make: &dyn Fn(&str) -> Value,
+        mut variables: Variables,
     ) -> Result<Rendered, RenderError> {
         let files = self.parts(name, locale).ok_or(RenderError::Unknown)?;
-        let mut variables = context(data, stand_ins, make);
         variables.insert("app_name".to_owned(), Value::from(self.app_name.as_str()));
         let mut parts = [const { None }; 3];
         for (slot, file) in parts.iter_mut().zip(files) {
@@ -112,16 +124,23 @@ impl Templates {
         })
     }
 
-    fn render_file(&self, file: &str, variables: &BTreeMap<String, Value>) -> Result<String, RenderError> {
+    fn render_file(&self, file: &str, variables: &Variables) -> Result<String, RenderError> {
+        let mut part = Limited::default();
         let rendered = self
             .env
             .get_template(file)
-            .and_then(|template| template.render(variables));
-        rendered.map_err(|error| RenderError::Failed {
-            file: error.name().unwrap_or(file).to_owned(),
-            line: error.line().unwrap_or(0),
-            kind: innermost(&error),
-        })
+            .and_then(|template| template.render_captured_to(variables, &mut part).map(drop));
+        match rendered {
+            Ok(()) => Ok(part.into_text()),
+            Err(error) if innermost(&error) == ErrorKind::WriteFailure => {
+                Err(RenderError::TooLarge { file: file.to_owned() })
+            }
+            Err(error) => Err(RenderError::Failed {
+                file: error.name().unwrap_or(file).to_owned(),
+                line: error.line().unwrap_or(0),
+                kind: innermost(&error),
+            }),
+        }
     }
 
     /// The file and the language of each part, the closest that there is.
@@ -142,35 +161,16 @@ impl Templates {
         }))
     }
 
-    /// The variables that a file looks up, those of the files included that it names; `app_name` and the like are not among them.
-    pub(super) fn variables(&self, file: &str) -> Vec<String> {
-        let mut seen = vec![file];
-        let mut next = 0;
-        while let Some(source) = seen.get(next).and_then(|file| self.files.get(*file)) {
-            for (_, other) in super::load::references(source) {
-                if self.files.contains_key(other) && !seen.contains(&other) {
-                    seen.push(other);
-                }
-            }
-            next += 1;
-        }
-        let templates = seen
-            .into_iter()
-            .filter_map(|file| self.env.get_template(file).ok());
-        let mut names: Vec<String> = templates
-            .flat_map(|template| template.undeclared_variables(true))
-            .collect();
-        let globals: Vec<&str> = self
-            .env
-            .globals()
-            .map(|(name, _)| name)
-            .chain(["app_name", "lang"])
-            .collect();
-        names.retain(|name| !globals.contains(&name.split('.').next().unwrap_or_default()));
-        names.sort();
-        names.dedup();
-        names
+    /// What each part uses, with the files that it names.
+    pub(super) fn uses(&self, name: &str, locale: Option<&str>) -> impl Iterator<Item = &Uses> {
+        let files = self.parts(name, locale).into_iter().flatten().flatten();
+        files.filter_map(|(file, _)| self.uses.get(file))
     }
+}
+
+/// Whether a file makes HTML, which escapes what it shows.
+pub(super) fn is_html(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|end| end == "html")
 }
 
 /// What really went wrong: an error in a block or an include is wrapped in another.

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
+use minijinja::{ErrorKind, Value};
 use serde_json::{Value as Json, json};
 
+use super::data::{variables, with_stand_ins};
 use super::render::{RenderError, Rendered, Templates};
 
 /// Stands where data is missing: shows as a text, has every member, and holds itself once when it is walked over.
@@ -75,41 +76,70 @@ fn sample(name: &str) -> Json {
 }
 
 impl Templates {
-    /// Renders every template in every locale that it has files for, with data that is made up.
+    /// Renders every template in every locale that it has files for: with its `NAME.sample.json`, else with data that is made
+    /// up. What is made up does not fit every template (a text where a number belongs); then there is `None`, unless the
+    /// template is wrong whatever the data.
     ///
     /// # Errors
     ///
     /// Does not fail as a whole: each template has its own result, as `(name, locale, result)`.
-    pub fn render_samples(&self) -> Vec<(String, Option<String>, Result<Rendered, RenderError>)> {
+    #[expect(clippy::type_complexity, reason = "a list of lines, read once")]
+    pub fn render_samples(&self) -> Vec<(String, Option<String>, Result<Option<Rendered>, RenderError>)> {
         let mut all = Vec::new();
         for name in self.names() {
             let locales = self.locales(name).into_iter().map(Some);
             for locale in std::iter::once(None).chain(locales) {
-                all.push((
-                    name.to_owned(),
-                    locale.map(str::to_owned),
-                    self.render_sample(name, locale),
-                ));
+                all.push((name.to_owned(), locale.map(str::to_owned), self.render_sample(name, locale)));
             }
         }
         all
     }
 
-    /// Renders one template with data that is made up. Ours have data that looks real; where there is more to a template
-    /// than that, texts stand in, and where a text will not do, something that is anything.
-    fn render_sample(&self, name: &str, locale: Option<&str>) -> Result<Rendered, RenderError> {
+    fn render_sample(&self, name: &str, locale: Option<&str>) -> Result<Option<Rendered>, RenderError> {
+        if let Some(sample) = self.samples.get(name) {
+            return self.render(name, locale, sample).map(Some);
+        }
         let data = sample(name);
         if data.as_object().is_some_and(|members| !members.is_empty())
             && let Ok(rendered) = self.render(name, locale, &data)
         {
-            return Ok(rendered);
+            return Ok(Some(rendered));
         }
         let stand_ins = self.candidates(name, locale, &data);
-        let texts = self.render_with(name, locale, &data, &stand_ins, &|path| Value::from(text(path)));
-        texts.or_else(|_| {
-            self.render_with(name, locale, &data, &stand_ins, &|path| {
-                Value::from_object(stand_in(path))
-            })
-        })
+        let variables = variables(&data);
+        let render = |make: &dyn Fn(&str) -> Value| {
+            self.render_with(name, locale, with_stand_ins(&variables, &stand_ins, make))
+        };
+        if let Ok(rendered) = render(&|path| Value::from(text(path))) {
+            return Ok(Some(rendered));
+        }
+        match render(&|path| Value::from_object(stand_in(path))) {
+            Ok(rendered) => Ok(Some(rendered)),
+            Err(error) if is_wrong_always(&error) => Err(error),
+            Err(_) => Ok(render(&|_| Value::from(3)).ok()),
+        }
+    }
+}
+
+/// Whether no data could help. A stand-in has every member: what it is undefined in, is undefined.
+fn is_wrong_always(error: &RenderError) -> bool {
+    use ErrorKind::{
+        BadInclude, SyntaxError, TemplateNotFound, UndefinedError, UnknownBlock, UnknownFilter,
+        UnknownFunction, UnknownTest,
+    };
+    match error {
+        RenderError::Failed { kind, .. } => matches!(
+            kind,
+            SyntaxError
+                | TemplateNotFound
+                | BadInclude
+                | UndefinedError
+                | UnknownBlock
+                | UnknownFilter
+                | UnknownFunction
+                | UnknownTest
+        ),
+        RenderError::Unknown => true,
+        RenderError::TooLarge { .. } => false,
     }
 }

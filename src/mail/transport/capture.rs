@@ -16,6 +16,9 @@ use crate::mail::{Mail, MailFault, SendError};
 /// What a mail takes beside its texts, in bytes: a generous guess.
 const OVERHEAD: usize = 1_024;
 
+/// What a text in a list takes beside its letters, in bytes.
+const ENTRY: usize = 32;
+
 /// The last mails that would have been sent, bounded by count and bytes; the oldest leaves first. Cheap to clone.
 #[derive(Clone)]
 pub struct Captured(Arc<Inner>);
@@ -91,21 +94,11 @@ pub struct CapturedAttachment {
 
 impl Captured {
     pub(super) fn new(max_messages: usize, max_bytes: usize, clock: Clock) -> Result<Self, Vec<MailFault>> {
-        let limits = [
-            ("mail.capture_messages", max_messages),
-            ("mail.capture_bytes", max_bytes),
-        ];
+        let limits = [("mail.capture_messages", max_messages), ("mail.capture_bytes", max_bytes)];
         let zero = limits.into_iter().filter(|(_, limit)| *limit == 0);
-        let faults: Vec<_> = zero
-            .map(|(key, _)| MailFault::new(key, "must be at least 1"))
-            .collect();
+        let faults: Vec<_> = zero.map(|(key, _)| MailFault::new(key, "must be at least 1")).collect();
         if faults.is_empty() {
-            Ok(Self(Arc::new(Inner {
-                max_messages,
-                max_bytes,
-                clock,
-                kept: Mutex::default(),
-            })))
+            Ok(Self(Arc::new(Inner { max_messages, max_bytes, clock, kept: Mutex::default() })))
         } else {
             Err(faults)
         }
@@ -145,11 +138,7 @@ impl Captured {
 
     /// The mail of this id, if it is still kept.
     pub fn get(&self, id: Uuid) -> Option<Arc<CapturedMail>> {
-        self.lock()
-            .mails
-            .iter()
-            .find(|mail| mail.summary.id == id)
-            .cloned()
+        self.lock().mails.iter().find(|mail| mail.summary.id == id).cloned()
     }
 
     /// The message of this id as it would have left (`message/rfc822`).
@@ -185,9 +174,7 @@ impl CapturedMail {
         for (name, value) in header_lines(&raw) {
             add(&mut headers, name, value);
         }
-        let texts = [draft.text.as_deref(), draft.html.as_deref(), Some(&draft.subject)];
-        let cost = OVERHEAD + raw.len() + texts.into_iter().flatten().map(str::len).sum::<usize>();
-        Self {
+        let mut mail = Self {
             summary: CapturedSummary {
                 id,
                 job,
@@ -203,9 +190,36 @@ impl CapturedMail {
             html: draft.html.clone(),
             headers,
             raw: raw.into(),
-            cost,
-        }
+            cost: 0,
+        };
+        mail.cost = mail.size();
+        mail
     }
+
+    /// What it takes, in bytes: each text, and for each entry of a list a guess of what surrounds it.
+    fn size(&self) -> usize {
+        let summary = &self.summary;
+        let texts = [self.text.as_ref(), self.html.as_ref(), Some(&summary.subject), Some(&summary.from)];
+        let addresses = [&summary.to, &summary.cc, &summary.bcc].into_iter().flatten();
+        let header = |(name, value): (&String, &Value)| {
+            let values = match value {
+                Value::Array(values) => values.iter().map(|value| ENTRY + text_len(value)).sum(),
+                value => text_len(value),
+            };
+            2 * ENTRY + name.len() + values
+        };
+        let file = |file: &CapturedAttachment| 2 * ENTRY + file.filename.len() + file.content_type.len();
+        OVERHEAD
+            + self.raw.len()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + addresses.map(|address| ENTRY + address.len()).sum::<usize>()
+            + self.headers.iter().map(header).sum::<usize>()
+            + summary.attachments.iter().map(file).sum::<usize>()
+    }
+}
+
+fn text_len(value: &Value) -> usize {
+    value.as_str().map_or(0, str::len)
 }
 
 fn add(headers: &mut BTreeMap<String, Value>, name: String, value: String) {
@@ -237,29 +251,16 @@ mod tests {
             }],
             ..Draft::default()
         };
-        Mail::new(
-            parse_mailbox("shop@example.com").unwrap(),
-            Timestamp::from_millis(0),
-            draft,
-        )
-        .unwrap()
+        Mail::new(parse_mailbox("shop@example.com").unwrap(), Timestamp::from_millis(0), draft).unwrap()
     }
 
     fn keep(captured: &Captured, subject: &str) -> Result<String, SendError> {
         let mail = mail(subject);
-        captured.keep(
-            JobId::MIN,
-            &mail,
-            mail.to_message(JobId::MIN).unwrap().formatted(),
-        )
+        captured.keep(JobId::MIN, &mail, mail.to_message(JobId::MIN).unwrap().formatted())
     }
 
     fn subjects(captured: &Captured) -> Vec<String> {
-        captured
-            .list()
-            .iter()
-            .map(|mail| mail.summary.subject.clone())
-            .collect()
+        captured.list().iter().map(|mail| mail.summary.subject.clone()).collect()
     }
 
     /// What one mail with a subject of one letter takes.
@@ -296,6 +297,30 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_is_kept_is_counted() {
+        let cost = |change: &dyn Fn(&mut Draft)| {
+            let mut draft = mail("a").draft().clone();
+            draft.attachments[0].content.clear();
+            change(&mut draft);
+            let from = parse_mailbox("shop@example.com").unwrap();
+            let mail = Mail::new(from, Timestamp::from_millis(0), draft).unwrap();
+            let raw = mail.to_message(JobId::MIN).unwrap().formatted();
+            let length = raw.len();
+            let captured = Captured::new(1, usize::MAX, Clock::system()).unwrap();
+            captured.keep(JobId::MIN, &mail, raw).unwrap();
+            captured.bytes() - length
+        };
+        let plain = cost(&|_| ());
+        let many = cost(&|draft| draft.bcc = vec![draft.bcc[0].clone(); 49]);
+        assert!(many >= plain + 48 * "eve@example.com".len(), "{many} {plain}");
+        let named = cost(&|draft| draft.attachments[0].filename = "n".repeat(200));
+        assert!(named >= plain + 195, "{named} {plain}");
+        let named =
+            cost(&|draft| draft.cc = vec![parse_mailbox(&format!("{} <a@b.c>", "n".repeat(200))).unwrap()]);
+        assert!(named >= plain + 400, "the header and the list: {named} {plain}");
+    }
+
+    #[test]
     fn a_captured_mail_has_the_form_of_the_contract() {
         let captured = Captured::new(1, usize::MAX, Clock::system()).unwrap();
         keep(&captured, "Grüße").unwrap();
@@ -316,11 +341,7 @@ mod tests {
         assert_eq!(json["attachments"], attachment);
         assert!(json.get("cc").is_none() && json.get("raw").is_none() && json.get("cost").is_none());
         let list = serde_json::to_value(&kept.summary).unwrap();
-        assert!(
-            ["text", "html", "headers"]
-                .iter()
-                .all(|member| list.get(member).is_none())
-        );
+        assert!(["text", "html", "headers"].iter().all(|member| list.get(member).is_none()));
         assert!(captured.raw(kept.summary.id).unwrap().starts_with(b"From: "));
         assert!(captured.get(Uuid::nil()).is_none());
     }

@@ -15,11 +15,7 @@ pub(super) fn trust(host: &str, settings: &SmtpSettings) -> Result<TlsParameters
             return Err(MailFault::new(key, "has no certificate in PEM form"));
         }
         let certificate = Certificate::from_pem(&pem).map_err(|_| MailFault::new(key, "is not PEM"))?;
-        builder = builder
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(certificate);
+        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
     }
-    builder
-        .build()
-        .map_err(|error| MailFault::new(key, format!("no trust could be set up: {error}")))
+    builder.build().map_err(|error| MailFault::new(key, format!("no trust could be set up: {error}")))
 }

@@ -49,9 +49,7 @@ impl Server {
         };
         let host = decode(url.host_str().unwrap_or_default()).and_then(|host| url::Host::parse(&host).ok());
         // Without the brackets of an IPv6 address, and in ASCII.
-        let host = host
-            .map(|host| host.to_string().trim_matches(['[', ']']).to_owned())
-            .unwrap_or_default();
+        let host = host.map(|host| host.to_string().trim_matches(['[', ']']).to_owned()).unwrap_or_default();
         if host.is_empty() {
             fault(URL_KEY, "needs a host");
         }
@@ -64,18 +62,14 @@ impl Server {
         let user = decode(url.username());
         let in_url = url.password().map(decode);
         if user.is_none() || in_url == Some(None) {
-            fault(
-                URL_KEY,
-                "user and password must be percent-encoded UTF-8 without control characters",
-            );
+            fault(URL_KEY, "user and password must be percent-encoded UTF-8 without control characters");
         }
         let user = user.unwrap_or_default();
         let in_url = in_url.flatten().map(SecretString::from);
         match (url.password(), password) {
-            (Some(_), Some(_)) => fault(
-                PASSWORD_KEY,
-                "the password is in mail.smtp_url already; give it once",
-            ),
+            (Some(_), Some(_)) => {
+                fault(PASSWORD_KEY, "the password is in mail.smtp_url already; give it once");
+            }
             (Some(_), None) if user.is_empty() => fault(URL_KEY, "has a password but no user"),
             (None, Some(_)) if user.is_empty() => fault(PASSWORD_KEY, "needs a user in mail.smtp_url"),
             (None, None) if !user.is_empty() => {
@@ -83,9 +77,7 @@ impl Server {
             }
             _ => {}
         }
-        let login = in_url
-            .or(password.cloned())
-            .map(|password| (user.clone(), password));
+        let login = in_url.or(password.cloned()).map(|password| (user.clone(), password));
         let encryption = match encryption(&url, implicit, !user.is_empty()) {
             Ok(encryption) => encryption,
             Err(reason) => {
@@ -105,16 +97,7 @@ impl Server {
             (false, true) => 25,
         };
         let port = url.port().unwrap_or(default_port);
-        if faults.is_empty() {
-            Ok(Self {
-                host,
-                port,
-                encryption,
-                login,
-            })
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Self { host, port, encryption, login }) } else { Err(faults) }
     }
 
     /// Whether the password may be sent over a connection.
@@ -172,70 +155,21 @@ mod tests {
         use Encryption::{Implicit, None as Plain, Opportunistic, Required};
         for (url, host, port, encryption, login) in [
             ("smtp://mx.example", "mx.example", 25, Opportunistic, None),
-            (
-                "smtp://u:p@mx.example",
-                "mx.example",
-                587,
-                Required,
-                Some(("u", "p")),
-            ),
-            (
-                "smtp://u%40x:p%3A%2f%25@mx.example:2525/",
-                "mx.example",
-                2525,
-                Required,
-                Some(("u@x", "p:/%")),
-            ),
+            ("smtp://u:p@mx.example", "mx.example", 587, Required, Some(("u", "p"))),
+            ("smtp://u%40x:p%3A%2f%25@mx.example:2525/", "mx.example", 2525, Required, Some(("u@x", "p:/%"))),
             ("smtp://mx.example?tls=required", "mx.example", 25, Required, None),
-            (
-                "smtp://bücher.example",
-                "xn--bcher-kva.example",
-                25,
-                Opportunistic,
-                None,
-            ),
+            ("smtp://bücher.example", "xn--bcher-kva.example", 25, Opportunistic, None),
             ("smtp://mx.example?tls=none", "mx.example", 25, Plain, None),
-            (
-                "smtp://u:p@mx.example?tls=opportunistic",
-                "mx.example",
-                587,
-                Opportunistic,
-                Some(("u", "p")),
-            ),
-            (
-                "smtps://u:p@mx.example",
-                "mx.example",
-                465,
-                Implicit,
-                Some(("u", "p")),
-            ),
+            ("smtp://u:p@mx.example?tls=opportunistic", "mx.example", 587, Opportunistic, Some(("u", "p"))),
+            ("smtps://u:p@mx.example", "mx.example", 465, Implicit, Some(("u", "p"))),
             ("smtps://mx.example:4465", "mx.example", 4465, Implicit, None),
             ("smtp://u:p@[::1]?tls=none", "::1", 587, Plain, Some(("u", "p"))),
-            (
-                "smtp://u:p@127.0.0.1?tls=none",
-                "127.0.0.1",
-                587,
-                Plain,
-                Some(("u", "p")),
-            ),
-            (
-                "smtp://u:p@localhost?tls=none",
-                "localhost",
-                587,
-                Plain,
-                Some(("u", "p")),
-            ),
+            ("smtp://u:p@127.0.0.1?tls=none", "127.0.0.1", 587, Plain, Some(("u", "p"))),
+            ("smtp://u:p@localhost?tls=none", "localhost", 587, Plain, Some(("u", "p"))),
         ] {
             let server = parse(url, None).unwrap_or_else(|e| panic!("{url}: {e:?}"));
-            assert_eq!(
-                (&*server.host, server.port, server.encryption),
-                (host, port, encryption),
-                "{url}"
-            );
-            let found = server
-                .login
-                .as_ref()
-                .map(|(user, password)| (&**user, password.expose_secret()));
+            assert_eq!((&*server.host, server.port, server.encryption), (host, port, encryption), "{url}");
+            let found = server.login.as_ref().map(|(user, password)| (&**user, password.expose_secret()));
             assert_eq!(found, login, "{url}");
         }
         let server = parse("smtp://u@mx.example", Some("p")).unwrap();
@@ -263,22 +197,13 @@ mod tests {
             ("smtp://u:s3cret@mx.example", Some("s3cret"), PASSWORD_KEY),
             ("smtp://mx.example", Some("s3cret"), PASSWORD_KEY),
         ] {
-            let faults = parse(url, password)
-                .err()
-                .unwrap_or_else(|| panic!("{url} was accepted"));
+            let faults = parse(url, password).err().unwrap_or_else(|| panic!("{url} was accepted"));
             assert_eq!(faults.len(), 1, "{url}: {faults:?}");
             assert_eq!(faults[0].key, key, "{url}");
             assert!(!format!("{faults:?}").contains("s3cret"), "{url}: {faults:?}");
         }
-        assert_eq!(
-            parse("smtp://u:p@:0/x?tls=maybe", None).unwrap_err().len(),
-            1,
-            "no host: not even a URL"
-        );
-        assert_eq!(
-            parse("smtp://u:p@mx:0/x?tls=maybe", Some("p")).unwrap_err().len(),
-            4
-        );
+        assert_eq!(parse("smtp://u:p@:0/x?tls=maybe", None).unwrap_err().len(), 1, "no host: not even a URL");
+        assert_eq!(parse("smtp://u:p@mx:0/x?tls=maybe", Some("p")).unwrap_err().len(), 4);
     }
 
     #[test]
@@ -286,10 +211,6 @@ mod tests {
         let server = parse("smtp://u:p@mx.example?tls=opportunistic", None).unwrap();
         assert!(server.may_log_in(true));
         assert!(!server.may_log_in(false));
-        assert!(
-            parse("smtp://u:p@localhost?tls=none", None)
-                .unwrap()
-                .may_log_in(false)
-        );
+        assert!(parse("smtp://u:p@localhost?tls=none", None).unwrap().may_log_in(false));
     }
 }
