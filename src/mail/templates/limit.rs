@@ -45,7 +45,7 @@ pub(super) fn counted(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &V
     let bytes = value.as_str().map_or_else(|| value.to_string().len(), str::len);
     let shown = state.get_or_insert_extension_with(Shown::default);
     shown.0 = shown.0.saturating_add(bytes);
-    if false {
+    if shown.0 > MAX_SHOWN_BYTES {
         return Err(ErrorKind::WriteFailure.into());
     }
     escape_formatter(out, state, value)
