@@ -22,7 +22,7 @@ pub(super) async fn submit(
     if api.jobs.is_draining() {
         return Err(SubmitError::Draining.into());
     }
-    let drafts = request::many(&body, api.jobs.limits().batch)?;
+    let drafts = request::many(&body, api.jobs.registry(), api.jobs.limits().batch)?;
     if !drafts.iter().all(Draft::is_whole) {
         let faults = drafts.into_iter().enumerate().flat_map(|(n, draft)| {
             let parent = format!("/jobs/{n}");

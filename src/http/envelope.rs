@@ -132,6 +132,7 @@ fn request_id(request: &HttpRequest, api: &Api) -> HeaderValue {
     if let Some(id) = request.headers().get(X_REQUEST_ID).filter(fits) {
         return id.clone();
     }
-    let id = format!("{:016x}", api.jobs.clock().dice());
-    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    let dice = api.jobs.clock().dice();
+    let id: [u8; 16] = std::array::from_fn(|n| b"0123456789abcdef"[(dice >> (60 - 4 * n)) as usize & 15]);
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }

@@ -23,7 +23,7 @@ pub(super) async fn submit(
     if api.jobs.is_draining() {
         return Err(SubmitError::Draining.into());
     }
-    let draft = request::one(&body)?;
+    let draft = request::one(&body, api.jobs.registry())?;
     if !draft.is_whole() {
         return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
     }

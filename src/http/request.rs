@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
+use crate::handler::Registry;
 use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, parse_duration};
 use crate::jobs::{Jobs, MAX_FAULTS, MAX_TAGS};
 
@@ -87,10 +88,10 @@ impl Draft {
 /// # Errors
 ///
 /// When the body is not JSON at all.
-pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
+pub(super) fn one(body: &[u8], registry: &Registry) -> Result<Draft, Problem> {
     let text = text_of(body)?;
     match serde_json::from_str::<Straight<'_>>(text) {
-        Ok(straight) => Ok(straight.into_draft()),
+        Ok(straight) => Ok(straight.into_draft(registry)),
         Err(error) => same_or(draft_of(&tree(text)?), &error),
     }
 }
@@ -100,12 +101,12 @@ pub(super) fn one(body: &[u8]) -> Result<Draft, Problem> {
 /// # Errors
 ///
 /// When the body is not JSON at all, or not an object with an array of 1 to `limit` jobs.
-pub(super) fn many(body: &[u8], limit: usize) -> Result<Vec<Draft>, Problem> {
+pub(super) fn many(body: &[u8], registry: &Registry, limit: usize) -> Result<Vec<Draft>, Problem> {
     let text = text_of(body)?;
     let error = match serde_json::from_str::<StraightBatch<'_>>(text) {
         Ok(batch) => {
             in_number(batch.jobs.len(), limit)?;
-            return Ok(batch.jobs.into_iter().map(Straight::into_draft).collect());
+            return Ok(batch.jobs.into_iter().map(|job| job.into_draft(registry)).collect());
         }
         Err(error) => error,
     };
@@ -233,9 +234,13 @@ fn unknown_member(member: &str, known: &[&str]) -> Fault {
 }
 
 impl Straight<'_> {
-    fn into_draft(self) -> Draft {
+    fn into_draft(self, registry: &Registry) -> Draft {
         let mut reader = Reader::default();
-        let kind = reader.parse("/kind", &self.kind, |text| KindName::new(text).map_err(|e| e.to_string()));
+        // A kind that is known needs no second copy of its name.
+        let known = registry.get(&self.kind).map(|registered| registered.kind.clone());
+        let kind = known.or_else(|| {
+            reader.parse("/kind", &self.kind, |text| KindName::new(text).map_err(|error| error.to_string()))
+        });
         let payload = match self.payload {
             Some(raw) => raw.to_owned(),
             None => empty_object(),

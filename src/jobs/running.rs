@@ -1,12 +1,12 @@
 //! The attempts under way, so that one can be told to stop and one that is stuck can be let go.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, JobId};
@@ -27,7 +27,7 @@ pub(crate) struct Leash {
     ends_by: AtomicU64,
     cancel_grace: Duration,
     /// Gives the place among the running ones back when it is dropped.
-    permit: Mutex<Option<Box<dyn Any + Send>>>,
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Leash {
@@ -64,11 +64,10 @@ impl Running {
         job: &Job,
         cancel_grace: Duration,
         elapsed: Duration,
-        canceled: CancellationToken,
-        permit: Box<dyn Any + Send>,
+        permit: OwnedSemaphorePermit,
     ) -> Arc<Leash> {
         let leash = Arc::new(Leash {
-            canceled,
+            canceled: CancellationToken::new(),
             run: job.runs,
             ends_by: AtomicU64::new(millis(elapsed + job.spec.timeout + cancel_grace + SLACK)),
             cancel_grace,
@@ -86,6 +85,15 @@ impl Running {
     /// The attempt under way of this job.
     pub(crate) fn get(&self, id: JobId) -> Option<Arc<Leash>> {
         self.0.get(&id).map(|leash| Arc::clone(&leash))
+    }
+
+    /// Tells every attempt to stop.
+    pub(crate) fn cancel_all(&self, elapsed: Duration) {
+        // Out of the map first: telling one may wake somebody who wants to change it.
+        let all: Vec<_> = self.0.iter().map(|entry| Arc::clone(&entry)).collect();
+        for leash in all {
+            leash.cancel(elapsed);
+        }
     }
 
     /// The attempts that should have ended by now and did not.

@@ -80,7 +80,14 @@ impl Jobs {
             }
             _ => None,
         };
-        self.keep(vec![(job, slot)], now).await?.pop().ok_or(SubmitError::Draining)
+        let (job, slot) = in_turn(job, slot);
+        // Whoever comes so late that the drain has not waited for it must not be accepted any more.
+        if self.is_sealed() {
+            return Err(SubmitError::Draining);
+        }
+        self.0.store.insert(vec![Arc::clone(&job)]).await?;
+        self.push(&job, slot, now);
+        Ok(job)
     }
 
     /// Accepts all of these jobs or none.
@@ -145,7 +152,7 @@ impl Jobs {
             };
             (job, slot)
         });
-        self.keep(rows.collect(), now).await
+        self.keep(rows, now).await
     }
 
     /// Everything that is wrong with a job, without accepting it.
@@ -277,33 +284,38 @@ impl Jobs {
     /// Writes the rows, then puts the ids into their slots. Nothing between the two can fail for want of room.
     async fn keep(
         &self,
-        rows: Vec<(Job, Option<Slot>)>,
+        rows: impl Iterator<Item = (Job, Option<Slot>)>,
         now: Timestamp,
     ) -> Result<Vec<Arc<Job>>, SubmitError> {
-        let mut jobs = Vec::with_capacity(rows.len());
-        let mut slots = Vec::with_capacity(rows.len());
-        for (mut job, mut slot) in rows {
-            if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &mut slot) {
-                *turn = Some(slot.turn());
-            }
-            jobs.push(Arc::new(job));
-            slots.push(slot);
-        }
-        // Whoever comes so late that the drain has not waited for it must not be accepted any more.
+        let (jobs, slots): (Vec<_>, Vec<_>) = rows.map(|(job, slot)| in_turn(job, slot)).unzip();
+        // As for one: see `submit`.
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
         self.0.store.insert(jobs.clone()).await?;
         for (job, slot) in jobs.iter().zip(slots) {
-            self.0.events.tell(EventKind::State(job.state.name()), now, job);
-            match (slot, self.line_of(job)) {
-                (Some(slot), _) => slot.push(job.id()),
-                (None, Some(line)) => line.due_changed.notify_one(),
-                (None, None) => {}
-            }
+            self.push(job, slot, now);
         }
         Ok(jobs)
     }
+
+    /// A job that is in the store goes to where it waits.
+    fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
+        self.0.events.tell(EventKind::State(job.state.name()), now, job);
+        match (slot, self.line_of(job)) {
+            (Some(slot), _) => slot.push(job.id()),
+            (None, Some(line)) => line.due_changed.notify_one(),
+            (None, None) => {}
+        }
+    }
+}
+
+/// A job that knows its turn, if it has a slot.
+fn in_turn(mut job: Job, mut slot: Option<Slot>) -> (Arc<Job>, Option<Slot>) {
+    if let (JobState::Pending { turn, .. }, Some(slot)) = (&mut job.state, &mut slot) {
+        *turn = Some(slot.turn());
+    }
+    (Arc::new(job), slot)
 }
 
 fn full(line: &Line) -> SubmitError {

@@ -14,9 +14,8 @@ use std::time::Duration;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
-use futures_util::future::{BoxFuture, ready};
 
-use super::{ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
+use super::{Answer, ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
 use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
 
 /// How many ids a list looks at before it lets others at the index.
@@ -317,16 +316,16 @@ impl Store for MemoryStore {
         Durability::Memory
     }
 
-    fn insert(&self, jobs: Vec<Arc<Job>>) -> BoxFuture<'_, Result<(), InsertError>> {
-        Box::pin(ready(self.insert_now(&jobs)))
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>> {
+        Answer::now(self.insert_now(&jobs))
     }
 
-    fn get(&self, id: JobId) -> BoxFuture<'_, Result<Option<Arc<Job>>, StoreError>> {
-        Box::pin(ready(Ok(self.rows.get(&id).map(|row| Arc::clone(&row)))))
+    fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>> {
+        Answer::now(Ok(self.rows.get(&id).map(|row| Arc::clone(&row))))
     }
 
-    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> BoxFuture<'_, Result<Arc<Job>, ApplyError>> {
-        Box::pin(ready(self.apply_now(id, change, at)))
+    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>> {
+        Answer::now(self.apply_now(id, change, at))
     }
 
     fn due<'a>(
@@ -334,25 +333,25 @@ impl Store for MemoryStore {
         queue: &'a QueueName,
         now: Timestamp,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Due, StoreError>> {
-        Box::pin(ready(self.due_now(queue, now, limit)))
+    ) -> Answer<'a, Result<Due, StoreError>> {
+        Answer::now(self.due_now(queue, now, limit))
     }
 
-    fn list<'a>(&'a self, query: &'a ListQuery) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async move { Ok(self.list_now(query).await) })
+    fn list<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Result<Page, StoreError>> {
+        Answer::later(async move { Ok(self.list_now(query).await) })
     }
 
-    fn counts<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Counts, StoreError>> {
+    fn counts<'a>(&'a self, queue: &'a QueueName) -> Answer<'a, Result<Counts, StoreError>> {
         let counts = self
             .shelf(queue)
             .map(|shelf| Counts(std::array::from_fn(|state| shelf.counts[state].load(Ordering::Relaxed))));
-        Box::pin(ready(counts))
+        Answer::now(counts)
     }
 
     fn oldest_pending<'a>(
         &'a self,
         queue: &'a QueueName,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+    ) -> Answer<'a, Result<Option<Timestamp>, StoreError>> {
         let oldest = self.shelf(queue).map(|shelf| {
             if shelf.counts[StateName::Pending as usize].load(Ordering::Relaxed) == 0 {
                 return None;
@@ -363,11 +362,11 @@ impl Store for MemoryStore {
             };
             self.rows.iter().filter_map(|row| pending(&row)).min()
         });
-        Box::pin(ready(oldest))
+        Answer::now(oldest)
     }
 
-    fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
-        Box::pin(ready(Ok(self.sweep_now(now))))
+    fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>> {
+        Answer::now(Ok(self.sweep_now(now)))
     }
 
     fn volatile(&self) -> Vec<Arc<Job>> {

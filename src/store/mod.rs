@@ -3,18 +3,19 @@
 //! After [`Store::insert`], [`Store::apply`] is the only write. It is conditional: the change is applied to the job as
 //! it stands, or refused, and nothing is written.
 
+mod answer;
 mod memory;
 mod query;
 
 pub mod conformance;
 
+pub use answer::Answer;
 pub use memory::{MemoryStore, Retention};
 pub use query::{Filter, ListQuery, Page};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use crate::job::{Change, Job, JobId, QueueName, Refused, StateName, Timestamp};
@@ -29,21 +30,21 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same.
-    fn insert(&self, jobs: Vec<Arc<Job>>) -> BoxFuture<'_, Result<(), InsertError>>;
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>>;
 
     /// The job as it stands.
     ///
     /// # Errors
     ///
     /// When the backend does not answer.
-    fn get(&self, id: JobId) -> BoxFuture<'_, Result<Option<Arc<Job>>, StoreError>>;
+    fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>>;
 
     /// Changes a job, and gives it back as it then stands.
     ///
     /// # Errors
     ///
     /// When there is no such job, when its state does not allow the change, or when the backend does not answer.
-    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> BoxFuture<'_, Result<Arc<Job>, ApplyError>>;
+    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>>;
 
     /// The waiting jobs of a queue that are due, the longest overdue first, at most `limit`; and when the next one is.
     ///
@@ -55,21 +56,21 @@ pub trait Store: Send + Sync + 'static {
         queue: &'a QueueName,
         now: Timestamp,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Due, StoreError>>;
+    ) -> Answer<'a, Result<Due, StoreError>>;
 
     /// Jobs that fit a filter, newest first.
     ///
     /// # Errors
     ///
     /// When the backend does not answer.
-    fn list<'a>(&'a self, query: &'a ListQuery) -> BoxFuture<'a, Result<Page, StoreError>>;
+    fn list<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Result<Page, StoreError>>;
 
     /// How the jobs of a queue stand.
     ///
     /// # Errors
     ///
     /// When the backend does not answer.
-    fn counts<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<Counts, StoreError>>;
+    fn counts<'a>(&'a self, queue: &'a QueueName) -> Answer<'a, Result<Counts, StoreError>>;
 
     /// Since when the longest waiting pending job of a queue waits.
     ///
@@ -79,14 +80,14 @@ pub trait Store: Send + Sync + 'static {
     fn oldest_pending<'a>(
         &'a self,
         queue: &'a QueueName,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
+    ) -> Answer<'a, Result<Option<Timestamp>, StoreError>>;
 
     /// Forgets the finished jobs whose time is up; says how many.
     ///
     /// # Errors
     ///
     /// When the backend does not answer.
-    fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>>;
+    fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>>;
 
     /// The jobs that would be gone with the process and still matter: everything that is not terminal, and the dead
     /// letters, in the order of their ids. A store that outlives the process has none.

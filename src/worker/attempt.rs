@@ -4,9 +4,7 @@
 //! as one [`Ending`] and is settled once.
 
 use std::any::Any;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome};
-use crate::job::{AttemptOutcome, Ending, Job, JobError, ResultSlot};
+use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, ResultSlot, Spec};
 use crate::jobs::{Leash, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
@@ -33,7 +31,7 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
     }
     match desk.jobs.start(delivery.id()).await {
         Ok(Started::Run(job)) => {
-            run_job(&desk, &job, permit).await;
+            run_job(&desk, job, permit).await;
             delivery.ack();
         }
         Ok(Started::Leave) => delivery.ack(),
@@ -44,42 +42,53 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
     }
 }
 
-async fn run_job(desk: &Desk, job: &Arc<Job>, permit: OwnedSemaphorePermit) {
+async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
     let registered = desk.jobs.registry().get(job.spec.kind.as_str());
     let cancel_grace = registered.map_or(Duration::ZERO, |registered| registered.settings.cancel_grace);
     let running = desk.jobs.running();
-    let leash = running.begin(
-        job,
-        cancel_grace,
-        desk.jobs.clock().elapsed(),
-        desk.stop.hard.child_token(),
-        Box::new(permit),
-    );
-    let _noted = Noted { desk, job, leash: &leash };
-    // A cancel that came between the start and the note found nobody to tell.
+    let elapsed = desk.jobs.clock().elapsed();
+    let leash = running.begin(&job, cancel_grace, elapsed, permit);
+    let _noted = Noted { desk, id: job.id(), leash: &leash };
+    // A cancel, or the hard stop, that came between the start and the note found nobody to tell.
     let known = desk.jobs.get(job.id()).await.ok().flatten();
-    if known.is_some_and(|known| known.state.is_cancel_requested()) {
+    if desk.stop.hard.is_cancelled() || known.is_some_and(|known| known.state.is_cancel_requested()) {
         leash.cancel(desk.jobs.clock().elapsed());
     }
     // A second net: a panic of our own here must not leave the job behind as running.
-    let ending = match AssertUnwindSafe(attempt(desk, job, &leash)).catch_unwind().await {
+    let ending = match AssertUnwindSafe(attempt(desk, &job, &leash)).catch_unwind().await {
         Ok(ending) => ending,
-        Err(panic) => desk.failed(job, AttemptOutcome::Panicked, panicked(&*panic)),
+        Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
-    settle(desk, job, ending).await;
+    let run = Run::of(&job);
+    // Let go of the row first: it is then changed where it is, and not in a copy.
+    drop(job);
+    settle(desk, &run, ending).await;
 }
 
 /// Forgets an attempt, and gives its place back, however it is left.
 struct Noted<'a> {
     desk: &'a Desk,
-    job: &'a Job,
+    id: JobId,
     leash: &'a Arc<Leash>,
 }
 
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
-        self.desk.jobs.running().end(self.job.id(), self.leash);
+        self.desk.jobs.running().end(self.id, self.leash);
         self.leash.let_go();
+    }
+}
+
+/// Which run of which job, for its settling and the line that it may write.
+struct Run {
+    spec: Arc<Spec>,
+    number: u32,
+    attempt: u32,
+}
+
+impl Run {
+    fn of(job: &Job) -> Self {
+        Self { spec: Arc::clone(&job.spec), number: job.runs, attempt: job.attempt }
     }
 }
 
@@ -98,9 +107,8 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, leash: &Leash) -> Ending {
     };
     let settings = &registered.settings;
     let cx = Context::new(Arc::clone(job), leash.canceled().clone(), Arc::clone(&desk.reporter));
-    // The handler is called inside the net too: it may panic before its first await.
-    let work = AssertUnwindSafe(async { registered.run(&job.spec.payload, &cx).await }).catch_unwind();
-    let mut work: Pin<Box<dyn Future<Output = Returned> + Send>> = Box::pin(work);
+    // The handler itself is called when this is first polled: inside the net, for it may panic before its first await.
+    let mut work = AssertUnwindSafe(registered.run(&job.spec.payload, &cx)).catch_unwind();
 
     let by_token = || {
         if desk.stop.hard.is_cancelled() { Told::Interrupted } else { Told::Canceled }
@@ -217,7 +225,7 @@ impl Desk {
         leash.canceled().cancel();
         let ending = self.ending(job, &registered.settings, Some(told), None);
         // Not if it has ended just now.
-        if settle(self, job, ending).await {
+        if settle(self, &Run::of(job), ending).await {
             self.abandon(job);
         }
         leash.let_go();
@@ -225,18 +233,19 @@ impl Desk {
 }
 
 /// Settles an attempt; says whether it was this that settled it.
-async fn settle(desk: &Desk, job: &Job, ending: Ending) -> bool {
+async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
+    let spec = &*run.spec;
     let failure = match &ending {
         Ending::Failed { outcome, error, .. } => Some((*outcome, Arc::clone(error))),
         _ => None,
     };
-    match desk.jobs.settle(job.id(), job.runs, ending).await {
+    match desk.jobs.settle(spec.id, run.number, ending).await {
         Ok(settled) => {
             // A healthy job writes no line. The message of an error can quote a payload, so that it stays in the job.
             if let Some((outcome, error)) = failure {
                 tracing::warn!(
-                    job = %job.id(), kind = %job.spec.kind, queue = %job.spec.queue, attempt = job.attempt,
-                    max_attempts = job.spec.max_attempts, outcome = outcome.as_str(), code = &*error.code,
+                    job = %spec.id, kind = %spec.kind, queue = %spec.queue, attempt = run.attempt,
+                    max_attempts = spec.max_attempts, outcome = outcome.as_str(), code = &*error.code,
                     state = settled.state.name().as_str(), "attempt failed"
                 );
             }
@@ -244,11 +253,11 @@ async fn settle(desk: &Desk, job: &Job, ending: Ending) -> bool {
         }
         // It was settled from outside, because it had not stopped in time.
         Err(ApplyError::Refused(_) | ApplyError::NotFound) => {
-            tracing::warn!(job = %job.id(), attempt = job.attempt, "late end of an abandoned attempt ignored");
+            tracing::warn!(job = %spec.id, attempt = run.attempt, "late end of an abandoned attempt ignored");
             false
         }
         Err(ApplyError::Store(error)) => {
-            tracing::error!(job = %job.id(), error = chain(&error), "attempt could not be settled");
+            tracing::error!(job = %spec.id, error = chain(&error), "attempt could not be settled");
             false
         }
     }

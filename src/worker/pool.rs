@@ -77,6 +77,7 @@ impl Pool {
                 due::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
         }
+        helpers.spawn(pass_on_hard_stop(Arc::clone(&desk)));
         let for_it = Arc::clone(&desk);
         let pulse = move || pulse::run(Arc::clone(&for_it));
         helpers.spawn(supervise(Arc::clone(&desk), "pulse", "all queues".to_owned(), pulse));
@@ -137,6 +138,15 @@ impl Pool {
             }
         }
         abandoned
+    }
+}
+
+/// Tells every attempt when all of them are to stop. A token of each that hangs from the hard one would do the same, and
+/// make all attempts of all queues pass through one lock.
+async fn pass_on_hard_stop(desk: Arc<Desk>) {
+    tokio::select! {
+        () = desk.stop.hard.cancelled() => desk.jobs.running().cancel_all(desk.jobs.clock().elapsed()),
+        () = desk.ended.cancelled() => {}
     }
 }
 
