@@ -1,25 +1,21 @@
 //! The composition root: from a configuration to a server that runs, and to its end.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::KeepAlive;
 use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer};
-use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
 pub use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{self, Config, MailTransport};
+use crate::config::{Config, MailTransport};
 use crate::handler::{Handler, Payload, Registry, RegistryError};
-use crate::http::{self, Api};
+use crate::http::{self, Api, CLOSING, http_server, listener, write_address};
 use crate::jobs::{Jobs, Limits, QueueSettings};
 use crate::kinds::{EmailHandler, NoopHandler};
 use crate::mail::{self, Mailer};
@@ -29,12 +25,6 @@ use crate::shutdown::{self, DrainReport, Patience, Phase};
 use crate::spill::{SpillError, SpillFile};
 use crate::store::{MemoryStore, Retention, Store};
 use crate::worker::{Pool, Stop};
-
-/// How long connections may take to end once everything else has.
-const CLOSING: Duration = Duration::from_secs(2);
-
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 2_048;
 
 /// The kinds that every server has.
 pub const BUILT_IN_KINDS: [&str; 2] = ["email", "noop"];
@@ -318,46 +308,6 @@ impl Server {
 }
 
 type Serving = JoinHandle<std::io::Result<()>>;
-
-/// A socket that listens, with room for a burst of connections that are not accepted yet.
-fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
-}
-
-/// The HTTP threads. They do not answer before the server is awaited.
-fn http_server(
-    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
-    listener: TcpListener,
-    settings: &config::Server,
-) -> std::io::Result<actix_web::dev::Server> {
-    let workers = match settings.http_workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        workers => workers,
-    };
-    let keep_alive = match settings.keep_alive {
-        Duration::ZERO => KeepAlive::Disabled,
-        keep_alive => KeepAlive::Timeout(keep_alive),
-    };
-    let server = HttpServer::new(move || App::new().configure(routes.clone()))
-        .workers(workers)
-        .keep_alive(keep_alive)
-        .client_request_timeout(settings.header_timeout)
-        .shutdown_timeout(CLOSING.as_secs())
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
-}
-
-/// Writes the address that the server listens on, whole or not at all.
-fn write_address(path: &Path, address: SocketAddr) -> std::io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, format!("{address}\n"))?;
-    std::fs::rename(&temporary, path)
-}
 
 /// The service over memory backends.
 fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs {

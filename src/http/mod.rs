@@ -12,6 +12,7 @@ mod job;
 mod job_view;
 mod jobs;
 mod list;
+mod listen;
 mod mail;
 mod prefer;
 mod probes;
@@ -22,5 +23,6 @@ mod request;
 mod routes;
 
 pub use api::Api;
+pub(crate) use listen::{CLOSING, http_server, listener, write_address};
 pub use problem::{Problem, ProblemType};
 pub use routes::routes;

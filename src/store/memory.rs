@@ -6,34 +6,20 @@
 //!
 //! Order of locks: a row first, then an index; never the other way round.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
+use super::finished::{Finished, Retention};
 use super::{Answer, ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
 use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
 
 /// How many ids a list looks at before it lets others at the index.
 const LIST_STEP: usize = 256;
-
-/// How many stale entries of the retention index are not worth the work of throwing them away.
-const STALE_ALLOWED: usize = 1_024;
-
-/// How long finished jobs are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Retention {
-    /// Completed, skipped and canceled ones.
-    pub completed: Duration,
-    /// Dead letters.
-    pub dead_lettered: Duration,
-    /// How many of all of them at most. The oldest leave first, dead letters last.
-    pub max_finished: usize,
-}
 
 /// A store that lives and dies with the process.
 pub struct MemoryStore {
@@ -49,25 +35,6 @@ pub struct MemoryStore {
 struct Shelf {
     counts: [AtomicU64; StateName::ALL.len()],
     due: Mutex<BTreeSet<(Timestamp, JobId)>>,
-}
-
-/// Finished jobs in the order in which they finished. A job that was retried meanwhile leaves a stale entry behind.
-#[derive(Default)]
-struct Finished {
-    done: VecDeque<(Timestamp, JobId)>,
-    dead: VecDeque<(Timestamp, JobId)>,
-    /// How many entries are not stale.
-    live: usize,
-}
-
-impl Finished {
-    fn of(&mut self, state: StateName) -> &mut VecDeque<(Timestamp, JobId)> {
-        if state == StateName::DeadLettered { &mut self.dead } else { &mut self.done }
-    }
-
-    fn stale(&self) -> usize {
-        (self.done.len() + self.dead.len()).saturating_sub(self.live)
-    }
 }
 
 /// What the indexes know of a row.
@@ -181,11 +148,10 @@ impl MemoryStore {
         if finished(before) != finished(after) {
             let mut index = lock(&self.finished);
             if finished(before).is_some() {
-                index.live -= 1;
+                index.leave();
             }
             if let Some((state, at)) = finished(after) {
-                index.live += 1;
-                index.of(state).push_back((at, job.id()));
+                index.enter(state, at, job.id());
             }
         }
         Ok(())
@@ -194,14 +160,8 @@ impl MemoryStore {
     /// Forgets the oldest finished jobs that are too many.
     fn trim(&self) {
         loop {
-            let oldest = {
-                let mut finished = lock(&self.finished);
-                if finished.live <= self.retention.max_finished {
-                    return;
-                }
-                let Finished { done, dead, .. } = &mut *finished;
-                done.pop_front().or_else(|| dead.pop_front())
-            };
+            // Not in the condition of the loop: the lock would be held while the row is looked at.
+            let oldest = lock(&self.finished).one_too_many(&self.retention);
             let Some(oldest) = oldest else { return };
             self.forget(oldest);
         }
@@ -211,38 +171,25 @@ impl MemoryStore {
         self.drop_stale();
         let mut forgotten = 0;
         loop {
-            let past = |entry: &mut (Timestamp, JobId), keep: Duration| entry.0.after(keep) <= now;
-            let oldest = {
-                let mut finished = lock(&self.finished);
-                let Finished { done, dead, .. } = &mut *finished;
-                let first = done.pop_front_if(|entry| past(entry, self.retention.completed));
-                first.or_else(|| dead.pop_front_if(|entry| past(entry, self.retention.dead_lettered)))
-            };
-            match oldest {
+            let past = lock(&self.finished).one_past(&self.retention, now);
+            match past {
                 Some(entry) => forgotten += usize::from(self.forget(entry)),
                 None => return forgotten,
             }
         }
     }
 
-    /// Throws stale entries away when they are more than the live ones. They are looked up without the lock: a row comes
-    /// before an index, always.
+    /// Throws stale entries away when there are many. They are looked up without the lock: a row comes before an index,
+    /// always.
     fn drop_stale(&self) {
         for state in [StateName::Completed, StateName::DeadLettered] {
-            let entries = {
-                let mut finished = lock(&self.finished);
-                if finished.stale() <= finished.live + STALE_ALLOWED {
-                    return;
-                }
-                std::mem::take(finished.of(state))
-            };
+            let entries = lock(&self.finished).take_if_stale(state);
+            let Some(entries) = entries else { return };
             let is_live = |(at, id): &(Timestamp, JobId)| {
                 self.rows.get(id).is_some_and(|row| row.state.finished_at() == Some(*at))
             };
-            let mut kept: VecDeque<_> = entries.into_iter().filter(is_live).collect();
-            let mut finished = lock(&self.finished);
-            kept.append(finished.of(state));
-            *finished.of(state) = kept;
+            let kept = entries.into_iter().filter(is_live).collect();
+            lock(&self.finished).put_back(state, kept);
         }
     }
 
@@ -410,9 +357,8 @@ mod tests {
             store.sweep(at).await.unwrap();
             store.apply(JobId::MIN, Change::Retry { turn: 0 }, at).await.unwrap();
         }
-        let finished = lock(&store.finished);
-        assert_eq!(finished.live, 0);
-        assert!(finished.done.len() <= STALE_ALLOWED + 1, "{} entries", finished.done.len());
+        let entries = lock(&store.finished).entries();
+        assert!(entries <= super::super::finished::STALE_ALLOWED + 1, "{entries} entries");
     }
 
     #[tokio::test]

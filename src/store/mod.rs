@@ -4,13 +4,15 @@
 //! it stands, or refused, and nothing is written.
 
 mod answer;
+mod finished;
 mod memory;
 mod query;
 
 pub mod conformance;
 
 pub use answer::Answer;
-pub use memory::{MemoryStore, Retention};
+pub use finished::Retention;
+pub use memory::MemoryStore;
 pub use query::{Filter, ListQuery, Page};
 
 use std::sync::Arc;
