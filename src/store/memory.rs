@@ -333,6 +333,7 @@ mod tests {
     #[tokio::test]
     async fn retries_leave_nothing_behind() {
         use crate::job::{Ending, JobLog, JobState, KindName, Spec};
+        use std::time::Duration;
         let queue = QueueName::new("default").unwrap();
         let hour = Duration::from_hours(1);
         let retention = Retention { completed: hour, dead_lettered: hour, max_finished: 10 };
