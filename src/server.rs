@@ -15,7 +15,7 @@ pub use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{Config, MailTransport};
 use crate::handler::{Handler, Payload, Registry, RegistryError};
-use crate::http::{self, Api, CLOSING, http_server, listener, write_address};
+use crate::http::{self, Api, CLOSING, Threads, http_server, listener, write_address};
 use crate::jobs::{Jobs, Limits, QueueSettings};
 use crate::kinds::{EmailHandler, NoopHandler};
 use crate::mail::{self, Mailer};
@@ -270,7 +270,12 @@ impl Server {
         let listener = listener(settings.bind).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let prepared = builder.prepare()?;
-        let http = http_server(http::routes(prepared.api.clone()), listener, &settings).map_err(listen)?;
+        let threads = Threads {
+            number: settings.http_workers,
+            keep_alive: settings.keep_alive,
+            header_timeout: settings.header_timeout,
+        };
+        let http = http_server(http::routes(prepared.api.clone()), listener, &threads).map_err(listen)?;
         if let Some(file) = &settings.address_file {
             write_address(file, address).map_err(|error| {
                 anyhow::anyhow!("server.address_file: cannot write {}: {error}", file.display())

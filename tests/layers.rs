@@ -89,9 +89,7 @@ const LONGEST: usize = 400;
 const LONG: &[(&str, &str)] = &[
     ("src/job/state.rs", "the transition function and the table of every state against every change"),
     ("src/job/record.rs", "the row and everything that may be written into it"),
-    ("src/mail/message.rs", "one message, its parts and their limits"),
     ("src/spill/mod.rs", "the whole format of the file, read and written side by side"),
-    ("src/store/conformance.rs", "one suite, one file: a backend runs all of it"),
 ];
 
 /// What a comment beside a sleep begins with, followed by the reason why nothing can be waited on instead.

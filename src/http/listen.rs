@@ -23,24 +23,34 @@ pub(crate) fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
+/// How HTTP is served.
+pub(crate) struct Threads {
+    /// How many threads; 0 for one for each core.
+    pub(crate) number: usize,
+    /// How long an idle connection is kept; zero closes it after each answer.
+    pub(crate) keep_alive: Duration,
+    /// How long a client may take to send the head of its request.
+    pub(crate) header_timeout: Duration,
+}
+
 /// The HTTP threads. They do not answer before the server is awaited.
 pub(crate) fn http_server(
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     listener: TcpListener,
-    settings: &crate::config::Server,
+    threads: &Threads,
 ) -> std::io::Result<actix_web::dev::Server> {
-    let workers = match settings.http_workers {
+    let workers = match threads.number {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
-        workers => workers,
+        number => number,
     };
-    let keep_alive = match settings.keep_alive {
+    let keep_alive = match threads.keep_alive {
         Duration::ZERO => KeepAlive::Disabled,
         keep_alive => KeepAlive::Timeout(keep_alive),
     };
     let server = HttpServer::new(move || App::new().configure(routes.clone()))
         .workers(workers)
         .keep_alive(keep_alive)
-        .client_request_timeout(settings.header_timeout)
+        .client_request_timeout(threads.header_timeout)
         .shutdown_timeout(CLOSING.as_secs())
         .disable_signals()
         .listen(listener)?;

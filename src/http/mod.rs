@@ -23,6 +23,6 @@ mod request;
 mod routes;
 
 pub use api::Api;
-pub(crate) use listen::{CLOSING, http_server, listener, write_address};
+pub(crate) use listen::{CLOSING, Threads, http_server, listener, write_address};
 pub use problem::{Problem, ProblemType};
 pub use routes::routes;
