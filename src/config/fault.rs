@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, and where it was written.
 
+use crate::job::nearest;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -80,15 +81,8 @@ pub(super) fn instead_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();
-    let lower = name.to_lowercase();
-    // A third of the letters may be wrong; beyond that a guess is more confusing than the list.
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min();
-    match near {
-        Some((_, candidate)) => format!("did you mean \"{candidate}\"?"),
+    match nearest(name, known.iter().copied()) {
+        Some(candidate) => format!("did you mean \"{candidate}\"?"),
         None if known.is_empty() => "there are none".to_owned(),
         None => format!("there are: {}", known.join(", ")),
     }

@@ -17,11 +17,7 @@ pub(super) async fn submit(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, api.body_limit).await?;
-    body::require_json(&request)?;
-    if api.jobs.is_draining() {
-        return Err(SubmitError::Draining.into());
-    }
+    let body = body::submission(&request, payload, &api).await?;
     let drafts = request::many(&body, api.jobs.registry(), api.jobs.limits().batch)?;
     if !drafts.iter().all(Draft::is_whole) {
         let faults = drafts.into_iter().enumerate().flat_map(|(n, draft)| {

@@ -2,11 +2,13 @@
 
 use actix_web::error::PayloadError;
 use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
 
+use super::api::Api;
 use super::problem::{Problem, ProblemType};
+use crate::jobs::SubmitError;
 
 /// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was
 /// read costs the client its connection.
@@ -47,6 +49,20 @@ pub(super) async fn read(
         }
     }
     Ok(body.map_or(first, BytesMut::freeze))
+}
+
+/// Reads the body of a submission: read whole, then refused if it is not JSON, or if nothing is accepted any more.
+///
+/// # Errors
+///
+/// As [`read`] and [`require_json`]; and when the server is draining.
+pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, Problem> {
+    let body = read(request, payload, api.body_limit).await?;
+    require_json(request)?;
+    if api.jobs.is_draining() {
+        return Err(SubmitError::Draining.into());
+    }
+    Ok(body)
 }
 
 /// Reads a body that is not wanted, so that the connection can be used again.

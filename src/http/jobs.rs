@@ -10,7 +10,6 @@ use super::api::Api;
 use super::problem::{Problem, ProblemType};
 use super::{body, prefer, request};
 use crate::job::{Job, StateName};
-use crate::jobs::SubmitError;
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
 pub(super) async fn submit(
@@ -18,11 +17,7 @@ pub(super) async fn submit(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, api.body_limit).await?;
-    body::require_json(&request)?;
-    if api.jobs.is_draining() {
-        return Err(SubmitError::Draining.into());
-    }
+    let body = body::submission(&request, payload, &api).await?;
     let draft = request::one(&body, api.jobs.registry())?;
     if !draft.is_whole() {
         return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
 use crate::handler::Registry;
-use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, parse_duration};
+use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, nearest, parse_duration};
 use crate::jobs::{Jobs, MAX_FAULTS, MAX_TAGS};
 
 /// Members of the contract that this version does not have yet. Better refused than silently ignored.
@@ -220,14 +220,9 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 fn unknown_member(member: &str, known: &[&str]) -> Fault {
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(member, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let detail = match nearest {
+    let detail = match nearest(member, known.iter().copied()) {
         _ if NOT_YET.contains(&member) => "is not supported by this version".to_owned(),
-        Some((_, nearest)) => format!("is not a member of a job; did you mean {nearest:?}?"),
+        Some(nearest) => format!("is not a member of a job; did you mean {nearest:?}?"),
         None => "is not a member that is known here".to_owned(),
     };
     Fault::new(format!("/{}", Fault::escape(member)), detail)

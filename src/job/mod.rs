@@ -9,6 +9,7 @@ mod retry;
 mod state;
 mod time;
 
+pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, Tag};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
 pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};

@@ -138,6 +138,22 @@ name!(
     "a tag is 1 to 64 characters without control characters"
 );
 
+/// The known name that was most likely meant by a misspelt one, if any is near enough.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Of something this long nobody has misspelt a name, and to compare it would take long.
+    if name.len() > 100 {
+        return None;
+    }
+    let name = name.to_lowercase();
+    // A third of the letters may be wrong; beyond that a guess is more confusing than none.
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +172,17 @@ mod tests {
         assert!(Tag::new(&"ä".repeat(64)).is_ok());
         assert!(Tag::new(&"ä".repeat(65)).is_err());
         assert!(Tag::new("a\nb").is_err());
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        let known = ["mail", "default", "reports"];
+        for (name, found) in
+            [("male", Some("mail")), ("Defualt", Some("default")), ("x", None), ("invoices", None)]
+        {
+            assert_eq!(nearest(name, known), found, "{name}");
+        }
+        assert_eq!(nearest(&"m".repeat(101), known), None);
     }
 
     #[test]

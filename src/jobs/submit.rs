@@ -8,7 +8,7 @@ use super::Jobs;
 use super::line::Line;
 use crate::event::EventKind;
 use crate::handler::Registered;
-use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp};
+use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp, nearest};
 use crate::queue::{Closed, ReserveManyError, Slot};
 use crate::store::InsertError;
 
@@ -334,13 +334,8 @@ fn no_line(job: &Job) -> SubmitError {
 /// Says that a name is not known, which one was perhaps meant, and which there are.
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((_, nearest)) => format!("there is no {what} of this name; did you mean {nearest:?}?"),
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("there is no {what} of this name; did you mean {nearest:?}?"),
         None => format!("there is no {what} of this name; there are: {}", known.join(", ")),
     }
 }

@@ -10,7 +10,7 @@ use super::file_name::is_locale;
 use super::links::{bad_scheme, dangerous, is_forbidden, is_link_name, is_literal, is_web, plain};
 use super::render::{RenderError, Rendered, Templates};
 use super::sample::stand_in;
-use crate::job::Fault;
+use crate::job::{Fault, nearest};
 use crate::mail::check_subject;
 
 /// How often a template is rendered to find out which variables it needs.
@@ -118,12 +118,9 @@ impl Templates {
 
     fn unknown(&self, name: &str) -> String {
         let names = self.names();
-        // Of something this long nobody has misspelt a name.
-        let known = names.iter().filter(|_| name.len() <= 100);
-        let nearest = known.map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
-        let hint = match nearest {
-            Some((distance, known)) if distance <= 3 => format!("; did you mean {known}?"),
-            _ => ".".to_owned(),
+        let hint = match nearest(name, names.iter().map(|name| &**name)) {
+            Some(known) => format!("; did you mean {known}?"),
+            None => ".".to_owned(),
         };
         format!("is not a template{hint} There are: {}", names.join(", "))
     }
