@@ -298,10 +298,8 @@ async fn implicit_tls_needs_a_certificate_that_is_trusted() {
     assert_eq!(summary(send(&with_ca("localhost", Some(stranger.ca_file()))).await), transient("smtp-tls"));
     let error = send(&with_ca("localhost", None)).await.unwrap_err();
     assert_eq!((&*error.code, error.retryable), ("smtp-tls", true));
-    assert_eq!(
-        error.message,
-        "the server's certificate is not trusted: set mail.smtp_ca_file, or ?tls=none for a server on this machine"
-    );
+    let advice = "the server's certificate is not trusted: set mail.smtp_ca_file, or ?tls=none for a server on this machine";
+    assert_eq!(error.message, format!("localhost:{}: {advice}", server.port()));
     assert_eq!(server.received().len(), 2);
 }
 

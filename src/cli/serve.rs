@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, exit};
-use crate::config::Loaded;
+use crate::config::{Loaded, MailTransport};
 use crate::server::{Backroom, Server};
 use crate::telemetry;
 
@@ -19,17 +19,25 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;
     let bind_is_open = !config.server.bind.ip().is_loopback();
+    let mail = match config.mail.transport {
+        MailTransport::Capture => "capture",
+        MailTransport::Smtp => "smtp",
+        MailTransport::File => "file",
+    };
     let server = Server::start(Backroom::builder(config)).await?;
-    tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), durability = "memory", "listening");
+    let (address, version) = (server.address(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(%address, version, durability = "memory", mail, "listening");
     if bind_is_open {
-        tracing::warn!("auth.mode is \"none\": everybody who can connect can submit and read jobs");
+        tracing::warn!(
+            "auth.mode is \"none\": everybody who can connect can submit, read, cancel and retry jobs"
+        );
     }
 
     let reason = tokio::select! {
         name = signals.next() => name,
-        () = server.backroom().pool().failed() => "a dispatcher keeps dying",
+        () = server.backroom().pool().failed() => "a part of the pool keeps dying",
     };
-    tracing::info!(reason, "stopping");
+    tracing::info!(reason, hint = "a second signal skips the waiting", "stopping");
     let failed = server.backroom().pool().has_failed();
     let hurry = CancellationToken::new();
     let report = {

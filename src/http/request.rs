@@ -112,7 +112,7 @@ pub(super) fn many(body: &[u8], registry: &Registry, limit: usize) -> Result<Vec
     };
     let invalid = |faults| Problem::faults(ProblemType::ValidationFailed, faults);
     let Value::Object(members) = tree(text)? else {
-        return Err(invalid(vec![Fault::new("", "must be an object")]));
+        return Err(invalid(vec![Fault::new("", "must be an object with the array \"jobs\"")]));
     };
     let mut faults: Vec<Fault> = members
         .keys()

@@ -91,7 +91,7 @@ async fn faults_point_into_the_array() {
 async fn the_array_itself_can_be_wrong() {
     let app = TestApp::start().await;
     for (body, faults) in [
-        (json!([]), vec![": must be an object"]),
+        (json!([]), vec![": must be an object with the array \"jobs\""]),
         (json!({}), vec!["/jobs: is required"]),
         (json!({"jobs": 7}), vec!["/jobs: must be an array of jobs"]),
         (json!({"jobs": null}), vec!["/jobs: must be an array of jobs"]),

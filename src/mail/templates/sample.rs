@@ -76,8 +76,8 @@ fn sample(name: &str) -> Json {
 }
 
 impl Templates {
-    /// Renders every template in every locale that it has files for: with its `NAME.sample.json`, else with data that is made
-    /// up. What is made up does not fit every template (a text where a number belongs); then there is `None`, unless the
+    /// Renders every template in every locale that it has files for: with its `NAME.sample.json`, else with the sample of
+    /// the shipped template of this name, else with data that is made up. What is made up does not fit every template (a text where a number belongs); then there is `None`, unless the
     /// template is wrong whatever the data.
     ///
     /// # Errors
@@ -100,10 +100,10 @@ impl Templates {
             return self.render(name, locale, sample).map(Some);
         }
         let data = sample(name);
-        if data.as_object().is_some_and(|members| !members.is_empty())
-            && let Ok(rendered) = self.render(name, locale, &data)
-        {
-            return Ok(Some(rendered));
+        // A file that replaces one of ours is given what callers give to ours: a variable that it misspells is found here,
+        // and not by every caller. One that wants other data says so by a sample of its own.
+        if data.as_object().is_some_and(|members| !members.is_empty()) {
+            return self.render(name, locale, &data).map(Some);
         }
         let stand_ins = self.candidates(name, locale, &data);
         let variables = variables(&data);

@@ -85,7 +85,14 @@ impl Smtp {
             let _permit = permit.await?;
             self.converse(envelope, message, canceled).await
         };
-        sent.await.map(|reply| printable(&reply.to_string())).map_err(|broken| broken.judge(envelope.to()))
+        sent.await.map(|reply| printable(&reply.to_string())).map_err(|broken| {
+            let mut error = broken.judge(envelope.to());
+            if matches!(broken, Broken::Lost(_) | Broken::Tls(_)) {
+                let server = &self.route.server;
+                error.message = format!("{}:{}: {}", server.host, server.port, error.message);
+            }
+            error
+        })
     }
 
     async fn converse(
