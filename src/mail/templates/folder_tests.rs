@@ -136,6 +136,25 @@ fn good_templates_are_not_refused_for_what_stands_in() {
     );
 }
 
+/// Who replaces a shipped text and misspells a variable learns it from `check`, not from the callers of the template.
+#[test]
+fn a_shipped_template_is_tried_with_the_shipped_sample() {
+    let rendered = |files: &[(&str, &str)]| {
+        let samples = with(files).unwrap().render_samples();
+        samples.into_iter().find(|(name, ..)| name == "password_reset").unwrap().2
+    };
+    assert!(rendered(&[("password_reset.txt", "{{ name }} {{ reset_url }}")]).is_ok());
+    assert!(rendered(&[("password_reset.txt", "{{ nam }} {{ reset_url }}")]).is_err());
+    let with_sample = [
+        ("password_reset.txt", "{{ nam }} {{ reset_url }}"),
+        (
+            "password_reset.sample.json",
+            "{\"name\": \"a\", \"nam\": \"b\", \"reset_url\": \"https://a.example\"}",
+        ),
+    ];
+    assert!(rendered(&with_sample).is_ok());
+}
+
 #[test]
 fn files_that_say_the_same_or_nothing_are_faults() {
     let commented = ("a.txt", "{# {% include \"gone.txt\" %} #}x");
