@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::pool::Desk;
-use crate::handler::{Context, Failure, KindSettings, Outcome};
+use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
 use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, ResultSlot, Spec};
 use crate::jobs::{Leash, Started};
 use crate::queue::Delivery;
@@ -55,7 +55,7 @@ async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
         leash.cancel(desk.jobs.clock().elapsed());
     }
     // A second net: a panic of our own here must not leave the job behind as running.
-    let ending = match AssertUnwindSafe(attempt(desk, &job, &leash)).catch_unwind().await {
+    let ending = match AssertUnwindSafe(attempt(desk, &job, registered, &leash)).catch_unwind().await {
         Ok(ending) => ending,
         Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
@@ -100,8 +100,8 @@ enum Told {
     Interrupted,
 }
 
-async fn attempt(desk: &Desk, job: &Arc<Job>, leash: &Leash) -> Ending {
-    let Some(registered) = desk.jobs.registry().get(job.spec.kind.as_str()).map(Arc::clone) else {
+async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered>>, leash: &Leash) -> Ending {
+    let Some(registered) = registered else {
         let failure = Failure::permanent("unknown-kind", "no handler is registered for this kind");
         return desk.failed(job, AttemptOutcome::Failed, failure);
     };
@@ -154,11 +154,8 @@ impl Desk {
                 let limit = self.jobs.limits().result;
                 if result.bytes.len() > limit {
                     let message = format!("the result is larger than {limit} bytes");
-                    return self.failed(
-                        job,
-                        AttemptOutcome::Failed,
-                        Failure::permanent("result-too-large", message),
-                    );
+                    let failure = Failure::permanent("result-too-large", message);
+                    return self.failed_under(job, settings, AttemptOutcome::Failed, failure);
                 }
                 Ending::Completed(ResultSlot::from(result))
             }
@@ -277,7 +274,7 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::MissedTickBehavior;
 
+use super::attempt::chain;
 use super::pool::Desk;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -16,19 +17,20 @@ pub(super) async fn run(desk: Arc<Desk>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
-    let mut before = desk.jobs.clock().now();
+    let clock = desk.jobs.clock();
+    let mut before = clock.elapsed();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = desk.ended.cancelled() => return,
         }
-        let now = desk.jobs.clock().now();
+        let elapsed = clock.elapsed();
         for line in desk.jobs.lines() {
-            line.measure(now.since(before));
+            line.measure(elapsed.saturating_sub(before));
         }
-        before = now;
-        if let Err(error) = desk.jobs.store().sweep(now).await {
-            tracing::error!(error = %error, "finished jobs could not be swept");
+        before = elapsed;
+        if let Err(error) = desk.jobs.store().sweep(clock.now()).await {
+            tracing::error!(error = chain(&error), "finished jobs could not be swept");
         }
         let_go_of_stuck(&desk).await;
     }
