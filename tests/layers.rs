@@ -49,7 +49,7 @@ const ONLY: &[(&str, &str, &str)] = &[("http", "shutdown", "Phase")];
 const PLACES: &[(&str, &[&str], &str)] = &[
     (
         "actix_web",
-        &["src/http/", "src/server.rs"],
+        &["src/http/", "src/server/"],
         "the rest of the program must not depend on a web framework",
     ),
     ("SystemTime::now", CLOCK, ASK_THE_CLOCK),

@@ -7,7 +7,8 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
 
 use super::api::Api;
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use crate::jobs::SubmitError;
 
 /// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was

@@ -13,7 +13,8 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
 use super::body;
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::api::Api;
 use super::jobs::{accepted, json, see_result};
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use super::{body, conditional, prefer};
 use crate::job::{Job, JobId, JobResult, JobState, ResultSlot, StateName};
 use crate::jobs::Canceled;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::jobs::json;
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use crate::job::{JobId, StateName, Timestamp};
 use crate::store::{Filter, ListQuery};
 

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::api::Api;
 use super::body;
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use crate::mail::Captured;
 
 /// Lists what was captured, newest first, without the texts.

@@ -17,12 +17,15 @@ mod mail;
 mod prefer;
 mod probes;
 mod problem;
+mod problem_from;
 mod problem_pages;
+mod problem_type;
 mod queues;
 mod request;
 mod routes;
 
 pub use api::Api;
 pub(crate) use listen::{CLOSING, Threads, http_server, listener, write_address};
-pub use problem::{Problem, ProblemType};
+pub use problem::Problem;
+pub use problem_type::ProblemType;
 pub use routes::routes;

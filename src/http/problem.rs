@@ -8,121 +8,11 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::problem_type::ProblemType;
 use crate::job::{Fault, StateName};
-use crate::jobs::{CancelError, MAX_FAULTS, RetryError, SubmitError};
-use crate::store::StoreError;
-
-/// What went wrong, as far as the caller can do something about it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "the pages under /problems are the documentation")]
-pub enum ProblemType {
-    MalformedRequest,
-    InvalidCursor,
-    JobNotFound,
-    QueueNotFound,
-    MailNotFound,
-    ResultNotReady,
-    JobDeadLettered,
-    JobSkipped,
-    JobCanceled,
-    MethodNotAllowed,
-    JobNotCancelable,
-    JobNotRetryable,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    ValidationFailed,
-    UnknownKind,
-    Internal,
-    QueueFull,
-    Draining,
-    /// A path that does not exist: `about:blank`, whose meaning is that of its status.
-    NotFound,
-}
+use crate::jobs::MAX_FAULTS;
 
 use ProblemType as T;
-
-impl ProblemType {
-    /// Every type that has a page.
-    pub const ALL: [Self; 19] = [
-        T::MalformedRequest,
-        T::InvalidCursor,
-        T::JobNotFound,
-        T::QueueNotFound,
-        T::MailNotFound,
-        T::ResultNotReady,
-        T::JobDeadLettered,
-        T::JobSkipped,
-        T::JobCanceled,
-        T::MethodNotAllowed,
-        T::JobNotCancelable,
-        T::JobNotRetryable,
-        T::PayloadTooLarge,
-        T::UnsupportedMediaType,
-        T::ValidationFailed,
-        T::UnknownKind,
-        T::Internal,
-        T::QueueFull,
-        T::Draining,
-    ];
-
-    /// The last segment of its URI.
-    pub const fn slug(self) -> &'static str {
-        self.facts().0
-    }
-
-    /// The status that it is sent with.
-    pub const fn status(self) -> StatusCode {
-        self.facts().1
-    }
-
-    /// What it is called.
-    pub const fn title(self) -> &'static str {
-        self.facts().2
-    }
-
-    const fn facts(self) -> (&'static str, StatusCode, &'static str) {
-        match self {
-            T::MalformedRequest => {
-                ("malformed-request", StatusCode::BAD_REQUEST, "The request cannot be read")
-            }
-            T::InvalidCursor => ("invalid-cursor", StatusCode::BAD_REQUEST, "The cursor is not one of ours"),
-            T::JobNotFound => ("job-not-found", StatusCode::NOT_FOUND, "There is no such job"),
-            T::QueueNotFound => ("queue-not-found", StatusCode::NOT_FOUND, "There is no such queue"),
-            T::MailNotFound => ("mail-not-found", StatusCode::NOT_FOUND, "There is no such mail"),
-            T::ResultNotReady => ("result-not-ready", StatusCode::NOT_FOUND, "The job has no result yet"),
-            T::JobDeadLettered => ("job-dead-lettered", StatusCode::NOT_FOUND, "The job was given up"),
-            T::JobSkipped => ("job-skipped", StatusCode::NOT_FOUND, "The job was skipped"),
-            T::JobCanceled => ("job-canceled", StatusCode::NOT_FOUND, "The job was canceled"),
-            T::MethodNotAllowed => {
-                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
-            }
-            T::JobNotCancelable => {
-                ("job-not-cancelable", StatusCode::CONFLICT, "The job cannot be canceled any more")
-            }
-            T::JobNotRetryable => {
-                ("job-not-retryable", StatusCode::CONFLICT, "The job cannot be retried now")
-            }
-            T::PayloadTooLarge => {
-                ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The payload is too large")
-            }
-            T::UnsupportedMediaType => {
-                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON")
-            }
-            T::ValidationFailed => {
-                ("validation-failed", StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid")
-            }
-            T::UnknownKind => {
-                ("unknown-kind", StatusCode::UNPROCESSABLE_ENTITY, "There is no such kind of job")
-            }
-            T::Internal => {
-                ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
-            }
-            T::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "The queue is full"),
-            T::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
-            T::NotFound => ("", StatusCode::NOT_FOUND, "Not Found"),
-        }
-    }
-}
 
 /// A problem on its way out. Boxed inside, so that a `Result` with it stays small.
 #[derive(Clone, Debug)]
@@ -219,7 +109,7 @@ impl Problem {
     }
 
     /// A job that is in a state which does not allow what was asked.
-    fn wrong_state(kind: ProblemType, state: StateName, detail: String) -> Self {
+    pub(super) fn wrong_state(kind: ProblemType, state: StateName, detail: String) -> Self {
         Self::new(kind, detail).with("state", state.as_str())
     }
 
@@ -289,70 +179,5 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let id = self.0.headers.iter().find(|(name, _)| name == "x-request-id");
         self.response("", "", id.and_then(|(_, id)| id.to_str().ok()).unwrap_or_default())
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::internal(&error)
-    }
-}
-
-impl From<SubmitError> for Problem {
-    fn from(error: SubmitError) -> Self {
-        match error {
-            SubmitError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
-            SubmitError::UnknownKind(faults) => Self::faults(T::UnknownKind, faults),
-            SubmitError::PayloadTooLarge { pointer, limit } => {
-                let detail =
-                    format!("{pointer} is larger than {limit} bytes. Pass a reference instead of the data.");
-                Self::new(T::PayloadTooLarge, detail).with("limit", limit)
-            }
-            SubmitError::QueueFull { queue, capacity, retry_after } => {
-                let detail = format!(
-                    "The queue {queue} holds {capacity} jobs and had no room in time. Nothing was kept."
-                );
-                Self::new(T::QueueFull, detail)
-                    .with("queue", queue.as_str())
-                    .with("capacity", capacity)
-                    .retry_after(retry_after)
-            }
-            SubmitError::Draining => {
-                Self::new(T::Draining, "Jobs are not accepted any more. Try again when it has restarted.")
-                    .retry_after(5)
-            }
-            SubmitError::Store(error) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<CancelError> for Problem {
-    fn from(error: CancelError) -> Self {
-        match error {
-            CancelError::NotFound => Self::job_not_found(),
-            CancelError::Terminal(state) => Self::wrong_state(
-                T::JobNotCancelable,
-                state,
-                format!("The job is {state}: there is nothing left to cancel."),
-            ),
-            CancelError::Draining => SubmitError::Draining.into(),
-            CancelError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<RetryError> for Problem {
-    fn from(error: RetryError) -> Self {
-        match error {
-            RetryError::NotFound => Self::job_not_found(),
-            RetryError::NotRetryable(state) => {
-                let detail = format!(
-                    "The job is {state}: a completed job is done, a pending or processing one is under way."
-                );
-                Self::wrong_state(T::JobNotRetryable, state, detail)
-            }
-            RetryError::Submit(error) => error.into(),
-            RetryError::Store(error) => error.into(),
-        }
     }
 }

@@ -3,7 +3,8 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 
 /// `GET /problems/{slug}`.
 pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -34,8 +35,21 @@ const fn advice(kind: ProblemType) -> &'static str {
             "The body is not JSON in UTF-8, or a part of the URL cannot be read. The detail says where. Sending the same \
              again will not help."
         }
+        T::IdempotencyKeyInvalid => {
+            "<code>Idempotency-Key</code> is one value of 1 to 255 visible ASCII characters, bare or in double quotes. Nothing was \
+             accepted."
+        }
         T::InvalidCursor => {
             "Take the cursor from <code>next_cursor</code> of the page before, unchanged, or begin again without one."
+        }
+        T::Unauthorized => "Send <code>Authorization: Bearer</code> and a token of <code>auth.tokens</code>.",
+        T::Forbidden => {
+            "The token is known but has not the role that this needs; <code>role</code> names it. Roles are given in \
+             <code>auth.tokens</code>."
+        }
+        T::OriginForbidden => {
+            "A page of another origin may not change anything on a server without tokens. If the page is yours, name its \
+             origin in <code>server.cors_origins</code>."
         }
         T::JobNotFound => {
             "The id is wrong, or the job finished so long ago that it was forgotten (<code>retention</code>), or the \
@@ -65,6 +79,13 @@ const fn advice(kind: ProblemType) -> &'static str {
         T::MethodNotAllowed => {
             "The path exists; the <code>Allow</code> header lists the methods that it knows."
         }
+        T::RequestTimeout => {
+            "The body did not arrive within <code>server.body_timeout</code>. Nothing was accepted: send it again."
+        }
+        T::IdempotencyInProgress => {
+            "A request with the same <code>Idempotency-Key</code> has not been answered yet. Try again after \
+             <code>Retry-After</code> to get its answer."
+        }
         T::JobNotCancelable => "It has come to its end already; <code>state</code> says how.",
         T::JobNotRetryable => {
             "A completed job is done, and a pending or processing one is under way; <code>state</code> says which."
@@ -74,12 +95,20 @@ const fn advice(kind: ProblemType) -> &'static str {
              <code>limits.payload</code>. Store large data elsewhere and pass a reference."
         }
         T::UnsupportedMediaType => "Send <code>Content-Type: application/json</code>.",
+        T::HostNotAllowed => {
+            "Without tokens this server answers to local names only, so that a web page cannot reach it under a name of its \
+             own. Add the name to <code>server.allowed_hosts</code> if it is yours."
+        }
         T::ValidationFailed => {
             "The JSON could be read but is not valid. <code>errors</code> names every fault with a JSON pointer \
              (RFC 6901). Nothing was accepted."
         }
         T::UnknownKind => {
             "No handler of this name is registered. <code>errors</code> names the nearest one. Nothing was accepted."
+        }
+        T::IdempotencyKeyReused => {
+            "Another request has used this <code>Idempotency-Key</code> within the last 24 hours, with another body. Take a new \
+             key for new work."
         }
         T::Internal => {
             "The log of the server has the causes under the <code>request_id</code>. A job that was answered with 202 is \
@@ -88,6 +117,10 @@ const fn advice(kind: ProblemType) -> &'static str {
         T::QueueFull => {
             "Jobs come in faster than they are done. Nothing was accepted: try again after <code>Retry-After</code>. If it \
              happens often, raise <code>concurrency</code> or <code>capacity</code> of the queue."
+        }
+        T::MemoryFull => {
+            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room. Nothing was \
+             accepted: try again after <code>Retry-After</code>."
         }
         T::Draining => {
             "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \

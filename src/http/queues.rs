@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use crate::job::{QueueName, Timestamp};
 use crate::jobs::QueueStatus;
 use crate::store::Durability;

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use crate::handler::Registry;
 use crate::job::{Delay, Fault, KindName, NewJob, QueueName, Tag, Timestamp, nearest, parse_duration};
 use crate::jobs::{Jobs, MAX_FAULTS, MAX_TAGS};

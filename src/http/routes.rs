@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route};
 
 use super::api::Api;
 use super::envelope::Envelope;
-use super::problem::{Problem, ProblemType};
+use super::problem::Problem;
+use super::problem_type::ProblemType;
 use super::{batch, body, job, jobs, list, mail, probes, problem_pages, queues};
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.

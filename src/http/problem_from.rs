@@ -1,0 +1,71 @@
+//! What the errors of the service are to the caller.
+
+use super::problem::Problem;
+use super::problem_type::ProblemType as T;
+use crate::jobs::{CancelError, RetryError, SubmitError};
+use crate::store::StoreError;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
+            SubmitError::UnknownKind(faults) => Self::faults(T::UnknownKind, faults),
+            SubmitError::PayloadTooLarge { pointer, limit } => {
+                let detail =
+                    format!("{pointer} is larger than {limit} bytes. Pass a reference instead of the data.");
+                Self::new(T::PayloadTooLarge, detail).with("limit", limit)
+            }
+            SubmitError::QueueFull { queue, capacity, retry_after } => {
+                let detail = format!(
+                    "The queue {queue} holds {capacity} jobs and had no room in time. Nothing was kept."
+                );
+                Self::new(T::QueueFull, detail)
+                    .with("queue", queue.as_str())
+                    .with("capacity", capacity)
+                    .retry_after(retry_after)
+            }
+            SubmitError::Draining => {
+                Self::new(T::Draining, "Jobs are not accepted any more. Try again when it has restarted.")
+                    .retry_after(5)
+            }
+            SubmitError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NotFound => Self::job_not_found(),
+            CancelError::Terminal(state) => Self::wrong_state(
+                T::JobNotCancelable,
+                state,
+                format!("The job is {state}: there is nothing left to cancel."),
+            ),
+            CancelError::Draining => SubmitError::Draining.into(),
+            CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => Self::job_not_found(),
+            RetryError::NotRetryable(state) => {
+                let detail = format!(
+                    "The job is {state}: a completed job is done, a pending or processing one is under way."
+                );
+                Self::wrong_state(T::JobNotRetryable, state, detail)
+            }
+            RetryError::Submit(error) => error.into(),
+            RetryError::Store(error) => error.into(),
+        }
+    }
+}

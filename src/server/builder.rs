@@ -1,0 +1,164 @@
+//! What a server is made of, checked before anything begins.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+
+use tokio_util::sync::CancellationToken;
+
+use super::backroom::Backroom;
+use super::parts::{mail_settings, service};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::handler::{Handler, Payload, Registry, RegistryError};
+use crate::http::Api;
+use crate::kinds::{EmailHandler, NoopHandler};
+use crate::mail::Mailer;
+use crate::redact::Redactor;
+use crate::shutdown::{self, Patience, Phase};
+use crate::spill::{SpillError, SpillFile};
+use crate::worker::{Pool, Stop};
+
+/// The kinds that every server has.
+pub const BUILT_IN_KINDS: [&str; 2] = ["email", "noop"];
+
+/// Collects handlers for a [`Backroom`].
+pub struct Builder {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) registry: Registry,
+    pub(super) faults: Vec<String>,
+}
+
+/// Why a server did not start. Nothing was taken in, and a spill file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be followed; every reason is named.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+    /// The spill file cannot be used.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl Builder {
+    /// Adds a handler. What holds for its kind stands in the configuration under `kinds.<name>`.
+    #[must_use]
+    pub fn handler<H: Handler>(mut self, handler: H) -> Self {
+        let settings = self.config.kind_settings(<H::Input as Payload>::KIND);
+        self.note(|registry| registry.register(handler, settings));
+        self
+    }
+
+    /// Uses another clock: for tests that hold the time.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
+        if let Err(error) = register(&mut self.registry) {
+            self.faults.push(error.to_string());
+        }
+    }
+
+    /// Checks everything that a start would check, and changes nothing. Returns the mailer, whose templates can be
+    /// rendered.
+    ///
+    /// # Errors
+    ///
+    /// Every fault that is found.
+    pub fn check(self) -> Result<Mailer, StartError> {
+        let (mailer, _, _) = self.parts()?;
+        Ok(mailer)
+    }
+
+    fn parts(mut self) -> Result<(Mailer, Registry, Config), StartError> {
+        // What was loaded was checked when it was; what was made in code was not.
+        self.faults.extend(self.config.faults());
+        let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
+            Ok(mailer) => Some(mailer),
+            Err(faults) => {
+                self.faults
+                    .extend(faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.reason)));
+                None
+            }
+        };
+        if let Some(mailer) = mailer.clone() {
+            self = self.handler(EmailHandler { mailer }).handler(NoopHandler);
+        }
+        match mailer {
+            Some(mailer) if self.faults.is_empty() => Ok((mailer, self.registry, self.config)),
+            _ => Err(StartError::Config(self.faults)),
+        }
+    }
+
+    /// Starts the workers, with what the last drain left, on the runtime that this is called on.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. Nothing was taken in, and a spill file is as it was.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn start(self) -> Result<Backroom, StartError> {
+        self.prepare()?.begin().await
+    }
+
+    /// Everything that can go wrong and changes nothing.
+    pub(super) fn prepare(self) -> Result<Prepared, StartError> {
+        let clock = self.clock.clone();
+        let (mailer, registry, config) = self.parts()?;
+        let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
+        let api = Api {
+            jobs: service(&config, clock.clone(), registry),
+            phase: Phase::default(),
+            closing: CancellationToken::new(),
+            mailer,
+            redactor: Redactor::new(&clock.secret()),
+            base_url: config.server.public_url.clone().unwrap_or_default(),
+            body_limit: config.server.body_limit,
+        };
+        let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
+        Ok(Prepared { api, spill, patience })
+    }
+}
+
+/// A server that has only to begin.
+pub(super) struct Prepared {
+    pub(super) api: Api,
+    spill: Option<SpillFile>,
+    patience: Patience,
+}
+
+impl Prepared {
+    pub(super) async fn begin(self) -> Result<Backroom, StartError> {
+        let Self { api, spill, patience } = self;
+        if let Some(spill) = &spill {
+            shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
+                match error.downcast::<SpillError>() {
+                    Ok(error) => StartError::Spill(error),
+                    Err(error) => StartError::Other(error),
+                }
+            })?;
+            // From here on the jobs are in memory, and nobody may run them a second time.
+            spill.clear()?;
+        }
+        let stop = Stop::default();
+        let pool = Pool::start(api.jobs.clone(), stop.clone());
+        api.phase.ready();
+        Ok(Backroom { api, pool, stop, spill, patience, drained: AtomicBool::new(false) })
+    }
+}

@@ -1,0 +1,77 @@
+//! A server that listens.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::backroom::Backroom;
+use super::builder::{Builder, StartError};
+use crate::http::{self, CLOSING, Threads, http_server, listener, write_address};
+use crate::shutdown::DrainReport;
+
+/// A [`Backroom`] that listens.
+pub struct Server {
+    backroom: Backroom,
+    address: SocketAddr,
+    handle: ServerHandle,
+    serving: Serving,
+}
+
+impl Server {
+    /// Starts a [`Backroom`] and listens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn start(builder: Builder) -> Result<Self, StartError> {
+        let settings = builder.config.server.clone();
+        let listen = |source| StartError::Listen { address: settings.bind, source };
+        let listener = listener(settings.bind).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let prepared = builder.prepare()?;
+        let threads = Threads {
+            number: settings.http_workers,
+            keep_alive: settings.keep_alive,
+            header_timeout: settings.header_timeout,
+        };
+        let http = http_server(http::routes(prepared.api.clone()), listener, &threads).map_err(listen)?;
+        if let Some(file) = &settings.address_file {
+            write_address(file, address).map_err(|error| {
+                anyhow::anyhow!("server.address_file: cannot write {}: {error}", file.display())
+            })?;
+        }
+        // Last of all, when nothing can go wrong any more: what cannot serve must not take up the spill file.
+        let backroom = prepared.begin().await?;
+        let handle = http.handle();
+        Ok(Self { backroom, address, handle, serving: tokio::spawn(http) })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it serves.
+    pub fn backroom(&self) -> &Backroom {
+        &self.backroom
+    }
+
+    /// Stops: drains, closes the connections, and accounts for every job.
+    pub async fn stop(self, hurry: &CancellationToken) -> DrainReport {
+        let report = self.backroom.drain(hurry).await;
+        self.backroom.close();
+        let closing = async {
+            self.handle.stop(true).await;
+            self.serving.await
+        };
+        if tokio::time::timeout(CLOSING + Duration::from_secs(1), closing).await.is_err() {
+            tracing::warn!("connections did not end in time and were cut");
+        }
+        report
+    }
+}
+
+type Serving = JoinHandle<std::io::Result<()>>;
