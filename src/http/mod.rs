@@ -7,6 +7,7 @@ mod api;
 mod batch;
 mod body;
 mod conditional;
+mod dead_letters;
 mod envelope;
 mod job;
 mod job_view;
