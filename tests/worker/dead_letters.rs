@@ -216,3 +216,34 @@ async fn many_redrives_at_once_keep_the_same_room_free() {
     redriven += rig.jobs.redrive(&all()).await.unwrap().redriven;
     assert_eq!((redriven, queue.depth()), (8, 8));
 }
+
+/// Somebody retries and cancels it while the redrive looks for others: what was a dead letter then is none any more, and
+/// is left alone.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_dead_letter_any_more_is_left_alone() {
+    let mut overtaken = 0;
+    for steps in 0..8 {
+        let queue = Arc::new(MemoryQueue::new(10));
+        let (rig, _) = rig(&queue, 2);
+        let id = dead(&rig, 1).await[0];
+        for _ in 0..2 {
+            rig.submit(job("stay")).await;
+        }
+        rig.idle().await;
+        let jobs = rig.jobs.clone();
+        let quicker = tokio::spawn(async move {
+            for _ in 0..steps {
+                tokio::task::yield_now().await;
+            }
+            // When the redrive was quicker, it waits already.
+            let _ = jobs.retry(id).await;
+            jobs.cancel(id).await.unwrap();
+        });
+        let done = rig.jobs.redrive(&all()).await.unwrap();
+        quicker.await.unwrap();
+        assert_eq!(rig.get(id).await.state.name(), StateName::Canceled, "after {steps} steps");
+        assert_eq!(done.left, 0);
+        overtaken += usize::from((done.matched, done.redriven) == (1, 0));
+    }
+    assert!(overtaken > 0, "it never happened in between");
+}

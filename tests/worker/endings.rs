@@ -66,6 +66,39 @@ async fn a_timeout_is_a_failure_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_and_is_tried_again() {
+    let rig = Setup::default().start(|_, cx| {
+        Box::pin(async move {
+            assert!(cx.attempt() > 1, "the disk is on fire");
+            Ok(Outcome::done())
+        })
+    });
+    let panicked = rig.run(job("x")).await;
+    assert_eq!(attempts(&panicked), [("panicked", 0.0, 0.0), ("completed", 10.0, 10.0)]);
+    let error = panicked.attempts[0].error.clone().unwrap();
+    assert_eq!((&*error.code, error.retryable), ("panic", true));
+    assert_eq!(&*error.message, "the handler panicked: the disk is on fire");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_tried_again_unless_it_is_permanent() {
+    let rig = Setup::default().start(|input, cx| {
+        Box::pin(async move {
+            match (cx.attempt(), input == "permanent") {
+                (1, true) => Err(Failure::permanent("no", "never")),
+                (1, false) => Err(Failure::transient("not-now", "later")),
+                _ => Ok(Outcome::done()),
+            }
+        })
+    });
+    let transient = rig.run(job("transient")).await;
+    assert_eq!(attempts(&transient), [("failed", 0.0, 0.0), ("completed", 10.0, 10.0)]);
+    let permanent = rig.run(job("permanent")).await;
+    assert_eq!((permanent.state.name(), permanent.attempts.len()), (StateName::DeadLettered, 1));
+    assert!(!permanent.error.as_ref().unwrap().retryable);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_or_an_error_after_the_timeout_is_a_timeout() {
     let panicked = rig().run(job("panic")).await;
     assert_eq!(attempts(&panicked)[0], ("timed_out", 0.0, 60.0));
