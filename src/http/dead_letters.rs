@@ -48,20 +48,14 @@ pub(super) async fn delete(
     let (mut which, mut faults) = (DeadLetters::default(), list::Faults::default());
     for (name, value) in list::pairs(&request)? {
         match name.as_str() {
-            "id" => {
-                // Noted even if it is none: what is left would else be all.
-                let ids = which.ids.get_or_insert_default();
-                faults.take(&name, value.parse(), |id| ids.push(id));
-            }
+            "id" => faults.take(&name, value.parse(), |id| which.ids.get_or_insert_default().push(id)),
             "queue" => faults.take(&name, value.parse(), |queue| which.queues.push(queue)),
             "kind" => faults.take(&name, value.parse(), |kind| which.kinds.push(kind)),
             unknown => faults.invalid(unknown, "is not known here; known are: id, queue, kind"),
         }
     }
-    let unread = which.ids.as_ref().is_some_and(Vec::is_empty);
     for fault in api.jobs.dead_letter_faults(&which).await? {
         match &*fault.pointer {
-            "/ids" if unread => {}
             "/ids" => faults.invalid("id", &format!("can be given at most {MAX_IDS} times")),
             pointer => faults.invalid(pointer.trim_start_matches('/'), &fault.detail),
         }

@@ -310,6 +310,64 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::QueueSettings;
+    use crate::queue::{Closed, Consumer, MemoryQueue, Queue, ReserveManyError};
+    use futures_util::future::BoxFuture;
+    use std::sync::{Arc, Mutex};
+
+    /// A queue in which somebody else takes a place just before each one that is reserved.
+    struct Contested {
+        queue: MemoryQueue,
+        taken: Mutex<Vec<Slot>>,
+    }
+
+    impl Queue for Contested {
+        fn reserve(&self) -> BoxFuture<'_, Result<Slot, Closed>> {
+            let slot = self.queue.reserve().now_or_never().unwrap().unwrap();
+            self.taken.lock().unwrap().push(slot);
+            self.queue.reserve()
+        }
+
+        fn reserve_many(&self, count: usize) -> BoxFuture<'_, Result<Vec<Slot>, ReserveManyError>> {
+            self.queue.reserve_many(count)
+        }
+
+        fn consume(&self) -> Box<dyn Consumer> {
+            self.queue.consume()
+        }
+
+        fn close(&self) {
+            self.queue.close();
+        }
+
+        fn capacity(&self) -> usize {
+            self.queue.capacity()
+        }
+
+        fn depth(&self) -> usize {
+            self.queue.depth()
+        }
+
+        fn ahead(&self, turn: u64) -> Option<u64> {
+            self.queue.ahead(turn)
+        }
+    }
+
+    #[test]
+    fn who_was_overtaken_gives_back_what_is_kept_for_new_jobs() {
+        for (waiting, spare) in [(6, true), (7, false), (8, false)] {
+            let queue = Contested { queue: MemoryQueue::new(10), taken: Mutex::default() };
+            let _waiting = queue.queue.reserve_many(waiting).now_or_never().unwrap().unwrap();
+            let queue = Arc::new(queue);
+            let settings =
+                QueueSettings { capacity: 10, concurrency: 1, enqueue_wait: std::time::Duration::ZERO };
+            let line =
+                Line::new(QueueName::new("default").unwrap(), Arc::<Contested>::clone(&queue), settings);
+            let slot = spare_room(&line);
+            assert_eq!(slot.is_some(), spare, "{waiting} wait");
+            assert_eq!(queue.depth(), 8, "{waiting} wait");
+        }
+    }
 
     #[test]
     fn a_fifth_is_kept_back_and_never_everything() {
