@@ -29,6 +29,8 @@ mod smtp_url;
 mod warnings;
 
 #[cfg(test)]
+mod auth_tests;
+#[cfg(test)]
 mod ranges;
 #[cfg(test)]
 mod testing;

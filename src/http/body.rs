@@ -79,6 +79,17 @@ pub(super) async fn discard(
     read(request, payload, limit).await.map(drop)
 }
 
+/// Reads the body of a write that needs none. What a web form could send is refused all the same: a browser asks before
+/// it sends JSON to a server of another origin, and does not ask before it sends a form.
+///
+/// # Errors
+///
+/// As [`read`]; and, where there is a body, as [`require_json`].
+pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, limit: usize) -> Result<(), Problem> {
+    let body = read(request, payload, limit).await?;
+    if body.is_empty() { Ok(()) } else { require_json(request) }
+}
+
 /// Refuses a body that is not declared as JSON, or is compressed.
 ///
 /// # Errors
