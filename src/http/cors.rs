@@ -53,7 +53,7 @@ impl Cors {
         page: Option<HeaderValue>,
     ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
         // A cache must not show the answer for one page to another (Fetch §3.2.6).
-        let vary = matches!(self, Self::Some(_)).then(|| (header::VARY, HeaderValue::from_static("origin")));
+        let vary = matches!(self, Self::Some(_)).then(|| (header::VARY, HeaderValue::from_static("Origin")));
         let told = page.map(|page| {
             [
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, page),

@@ -82,6 +82,40 @@ async fn a_name_is_sent_once_and_a_target_may_repeat_it() {
 }
 
 #[tokio::test]
+async fn what_has_no_body_but_goes_on_is_answered_at_once() {
+    let app = TestApp::with(with_tokens).await;
+    let upgrade = "host: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
+    for (line, status) in [
+        ("GET /livez", 200),
+        ("GET /api/jobs", 401),
+        ("GET /nowhere", 404),
+        ("PUT /livez", 405),
+        ("DELETE /api/mail", 401),
+    ] {
+        let mut raw = Raw::connect(&app).await;
+        raw.send(format!("{line} HTTP/1.1\r\n{upgrade}\r\n")).await;
+        assert_eq!(raw.answer().await.status, status, "{line}");
+        assert!(raw.is_closed().await, "{line}");
+        let mut raw = Raw::connect(&app).await;
+        raw.send(format!("{line} HTTP/1.1\r\n{upgrade}content-length: 3\r\n\r\n")).await;
+        assert_eq!(raw.answer().await.status, status, "{line}");
+        // Chunks have an end, and another upgrade is passed over.
+        let mut raw = Raw::connect(&app).await;
+        for form in [
+            "upgrade: websocket\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "upgrade: h2c\r\ncontent-length: 3\r\n\r\nabc",
+        ] {
+            raw.send(format!("{line} HTTP/1.1\r\nhost: x\r\n{form}")).await;
+            assert_eq!(raw.answer().await.status, status, "{line}");
+        }
+    }
+    let mut raw = Raw::connect(&app).await;
+    raw.send("CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example:443\r\n\r\n").await;
+    assert_eq!(raw.answer().await.status, 404);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn more_names_can_be_given() {
     let named = |config: &mut backroom::config::Config| {
         config.server.allowed_hosts =

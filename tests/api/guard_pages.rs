@@ -123,7 +123,10 @@ async fn pages_that_are_named_may_use_the_server() {
         .header("access-control-request-headers", "authorization,content-type");
     assert_answer!("guard_preflight", Answer::of(preflight).await);
     let write = from("POST", "/api/jobs", page).json(&json!({"kind": "noop"}));
-    assert_answer!("guard_cors_accepted", Answer::of(write).await);
+    let accepted = Answer::of(write).await;
+    assert_eq!((accepted.status.as_u16(), accepted.header("access-control-allow-origin")), (202, page));
+    assert!(accepted.header("access-control-expose-headers").contains("Location"));
+    assert_answer!("guard_cors_read", Answer::of(from("GET", "/livez", page)).await);
     assert_answer!("guard_cors_problem", Answer::of(from("GET", "/nowhere", page)).await);
 
     // Of another page nothing is said but that it would make a difference.
@@ -131,7 +134,7 @@ async fn pages_that_are_named_may_use_the_server() {
         ["https://evil.example", "null", "https://app.example:444", "https://app.example.evil.example"]
     {
         let read = Answer::of(from("GET", "/livez", other)).await;
-        assert_eq!((read.status.as_u16(), read.header("vary")), (200, "origin"), "{other}");
+        assert_eq!((read.status.as_u16(), read.header("vary")), (200, "Origin"), "{other}");
         assert!(!read.headers.contains_key("access-control-allow-origin"), "{other}");
         let preflight = from("OPTIONS", "/api/jobs", other).header("access-control-request-method", "POST");
         let preflight = Answer::of(preflight).await;
@@ -139,7 +142,7 @@ async fn pages_that_are_named_may_use_the_server() {
         assert!(!preflight.headers.contains_key("access-control-allow-methods"), "{other}");
         assert_eq!(status(&app, "DELETE", "/api/mail", &[("origin", other)]).await, 403, "{other}");
     }
-    assert_eq!(app.get("/livez").await.header("vary"), "origin");
+    assert_eq!(app.get("/livez").await.header("vary"), "Origin");
     // OPTIONS without the question is no preflight, and a foreign name is refused before.
     assert_eq!(Answer::of(from("OPTIONS", "/api/jobs", page)).await.status, 405);
     let rebound = from("OPTIONS", "/api/jobs", page).header("access-control-request-method", "POST");
