@@ -77,7 +77,7 @@ fn whatever_is_wrong_is_named_and_no_secret_with_it() {
             of("s3cret"),
             of("[\"s3cret-s3cret-s3cret\"]"),
             of("{name=\"s3cret\"}"),
-            second(r#"{}"#),
+            second("{}"),
             second(r#"{name="b c",token="s3cret",roles=[]}"#),
             second(r#"{name="b",token="s3cret-s3cret-s3cret-2",token_file="x",roles=["reed"]}"#),
             second(r#"{name="b",token_file="/nonexistent/x",roles="read"}"#),

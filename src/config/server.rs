@@ -13,7 +13,8 @@ use super::reader::{Reader, Section};
 /// Says where and how to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// The address; port 0 picks a free one. Beyond loopback only with a token, or with [`AuthMode::None`](super::AuthMode::None).
+    /// The address; port 0 picks a free one. Beyond loopback only with a token, or with
+    /// [`AuthMode::None`](super::AuthMode::None).
     pub bind: SocketAddr,
     /// The address under which clients see the server: absolute, `http` or `https`, without query, fragment, user or a
     /// slash at its end. `None`: links in answers are paths.

@@ -1,5 +1,7 @@
 //! Under which names the server answers, and how much of a head it reads.
 
+use std::fmt::Write as _;
+
 use backroom::config::AuthMode;
 
 use crate::app::{Answer, TestApp, assert_answer};
@@ -177,7 +179,7 @@ async fn a_head_has_its_limits() {
     let head = |target: usize, headers: usize, length: usize| {
         let mut head = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n", "x".repeat(target - 1));
         for n in 2..headers {
-            head += &format!("x-{n}: y\r\n");
+            write!(head, "x-{n}: y\r\n").unwrap();
         }
         let rest = length.saturating_sub(head.len() + "x: \r\n\r\n".len());
         format!("{head}x: {}\r\n\r\n", "y".repeat(rest))

@@ -114,7 +114,7 @@ async fn what_a_form_can_send_is_not_taken() {
 async fn pages_that_are_named_may_use_the_server() {
     let page = "https://app.example";
     let app = TestApp::with(|config| {
-        config.server.cors_origins = vec![page.to_owned(), "http://localhost:3000".to_owned()]
+        config.server.cors_origins = vec![page.to_owned(), "http://localhost:3000".to_owned()];
     })
     .await;
     let from = |method, path, origin| app.request(method, path).header("origin", origin);
