@@ -52,6 +52,11 @@ const PLACES: &[(&str, &[&str], &str)] = &[
         &["src/http/", "src/server/"],
         "the rest of the program must not depend on a web framework",
     ),
+    (
+        "web::resource",
+        &["src/http/path.rs"],
+        "`Path` mounts every path, so that none goes without the role that it needs",
+    ),
     ("SystemTime::now", CLOCK, ASK_THE_CLOCK),
     ("Instant::now", CLOCK, ASK_THE_CLOCK),
     ("Zoned::now", CLOCK, ASK_THE_CLOCK),

@@ -35,6 +35,10 @@ pub fn print_config(loaded: &Loaded, args: &ConfigArgs, out: &mut impl Write) ->
 /// The value in TOML. Its strings, numbers and lists are those of JSON, but for the character DEL.
 fn toml(value: &Value) -> String {
     match value {
+        Value::Object(members) => {
+            let members = members.iter().map(|(key, value)| format!("{key} = {}", toml(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         other => other.to_string().replace('\u{7f}', "\\u007f"),
     }

@@ -10,6 +10,8 @@ pub(super) const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=64 << 20;
 pub(super) const HEADER_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
 pub(super) const KEEP_ALIVE: Durations = Duration::ZERO..=Duration::from_hours(1);
 
+pub(super) const NAMES: RangeInclusive<usize> = 0..=100;
+
 /// Far below the most permits of a tokio semaphore (2^61), which would panic beyond.
 pub(super) const CAPACITY: RangeInclusive<usize> = 1..=1_000_000;
 pub(super) const CONCURRENCY: RangeInclusive<usize> = 1..=10_000;

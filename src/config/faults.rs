@@ -8,6 +8,7 @@ use super::bounds;
 use super::kinds::{member, unknown_references};
 use super::load::Config;
 use super::mail::MailTransport;
+use super::names;
 use super::server::check_public_url;
 use super::tree::dotted;
 use crate::job::{Backoff, RetryPolicy, format_duration};
@@ -54,8 +55,25 @@ impl Config {
 
     fn server_faults(&self, faults: &mut Faults) {
         let server = &self.server;
-        if let Some(reason) = self.auth.openness(server) {
-            faults.note("server.bind", reason);
+        for (key, reason) in self.auth.faults(server) {
+            faults.note(key, reason);
+        }
+        for (key, found, check) in [
+            (
+                "server.allowed_hosts",
+                &server.allowed_hosts,
+                names::host as fn(&str) -> Result<String, String>,
+            ),
+            ("server.cors_origins", &server.cors_origins, names::origin),
+        ] {
+            faults.number(key, found.len(), &bounds::NAMES);
+            // What is written in another form would never match.
+            for reason in found.iter().filter_map(|text| check(text).err()) {
+                faults.note(key, reason);
+            }
+        }
+        if let Some(reason) = names::origins(&server.cors_origins) {
+            faults.note("server.cors_origins", reason);
         }
         match server.public_url.as_deref().map(check_public_url) {
             Some(Err(reason)) => faults.note("server.public_url", reason),

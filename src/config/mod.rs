@@ -16,9 +16,11 @@ mod tree;
 mod typed;
 mod value;
 
+mod auth;
 mod kinds;
 mod limits;
 mod mail;
+mod names;
 mod queues;
 mod retry;
 mod server;
@@ -27,10 +29,13 @@ mod smtp_url;
 mod warnings;
 
 #[cfg(test)]
+mod auth_tests;
+#[cfg(test)]
 mod ranges;
 #[cfg(test)]
 mod testing;
 
+pub use auth::{Auth, AuthMode, Role, SINGLE_TOKEN, Token};
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
 pub use layers::{FileSource, Sources};
@@ -38,5 +43,5 @@ pub use limits::{Limits, Retention};
 pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
 pub use queues::Queue;
-pub use server::{Auth, AuthMode, Server};
+pub use server::Server;
 pub use shutdown::{Log, LogFormat, Shutdown};

@@ -160,6 +160,11 @@ impl<'a> Section<'a> {
         text
     }
 
+    /// As [`Self::hidden`], for what is no text.
+    pub(super) fn hidden_value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.leaf(key).map(|leaf| &leaf.value)
+    }
+
     /// Lists a value that was read with [`Self::hidden`].
     pub(super) fn show(&mut self, key: &str, value: impl Into<serde_json::Value>) {
         let origin = self.origin(key);

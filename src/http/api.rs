@@ -1,9 +1,11 @@
 //! What every handler has at hand.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::guard::Guard;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
@@ -27,6 +29,8 @@ pub struct Api {
     pub base_url: String,
     /// Bytes of one request body.
     pub body_limit: usize,
+    /// Who may call, under which name, from which pages.
+    pub guard: Arc<Guard>,
 }
 
 /// The URL of a job or of a part of it, as it stands in answers.

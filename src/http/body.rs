@@ -1,7 +1,10 @@
 //! Reading a request body, within its bound.
 
 use actix_web::error::PayloadError;
-use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
@@ -76,7 +79,33 @@ pub(super) async fn discard(
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
 ) -> Result<(), Problem> {
+    if is_endless(request) {
+        return Ok(());
+    }
     read(request, payload, limit).await.map(drop)
+}
+
+/// Whether what follows the head is no body but whatever the client says next: it has no end that could be waited for.
+fn is_endless(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    // As actix reads it: this upgrade wins over a length, and chunks win over both.
+    let is_websocket = || {
+        let upgrades =
+            headers.get_all(UPGRADE).any(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        upgrades && !headers.contains_key(TRANSFER_ENCODING)
+    };
+    *request.method() == Method::CONNECT || is_websocket()
+}
+
+/// Reads the body of a write that needs none. What a web form could send is refused all the same: a browser asks before
+/// it sends JSON to a server of another origin, and does not ask before it sends a form.
+///
+/// # Errors
+///
+/// As [`read`]; and, where there is a body, as [`require_json`].
+pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, limit: usize) -> Result<(), Problem> {
+    let body = read(request, payload, limit).await?;
+    if body.is_empty() { Ok(()) } else { require_json(request) }
 }
 
 /// Refuses a body that is not declared as JSON, or is compressed.

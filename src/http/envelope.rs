@@ -1,4 +1,5 @@
-//! What holds for every response: a request id, problems in their JSON form, and no caching under `/api`.
+//! What holds for every request and response: the guard at the door, a request id, problems in their JSON form, no
+//! caching under `/api`, and what pages of other origins are told.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -12,9 +13,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
-use super::body;
+use super::guard::Verdict;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::{body, cors};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
@@ -63,13 +65,26 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (api, service) = (Rc::clone(&self.api), Rc::clone(&self.service));
         let id = request_id(request.request(), &api);
+        let page = api.guard.page(request.request());
+        let verdict = api.guard.judge(request.request(), page.as_ref());
         Box::pin(async move {
-            // Nobody reads the body of a GET (RFC 9110 §9.3.1), and a body that was not read costs the connection.
-            if matches!(*request.method(), Method::GET | Method::HEAD) {
+            // Nobody else reads the body of a GET (RFC 9110 §9.3.1) nor of what is not let in, and a body that was not read
+            // costs the connection.
+            if !matches!(verdict, Verdict::Pass) || matches!(*request.method(), Method::GET | Method::HEAD) {
                 let payload = request.take_payload();
                 if let Err(problem) = body::discard(request.request(), payload, api.body_limit).await {
-                    let response = request.error_response(problem);
-                    return Ok(finish(response, &api, id));
+                    return Ok(finish(request.error_response(problem), &api, id, page));
+                }
+            }
+            match verdict {
+                Verdict::Pass => {}
+                Verdict::Preflight => {
+                    let mut response = HttpResponse::NoContent().finish();
+                    cors::allow(response.headers_mut());
+                    return Ok(finish(request.into_response(response), &api, id, page));
+                }
+                Verdict::Refuse(problem) => {
+                    return Ok(finish(request.error_response(problem), &api, id, page));
                 }
             }
             let answering = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
@@ -78,18 +93,26 @@ where
                 // The panic took the request with it: all that is left to say is the id.
                 Err(_) => {
                     let panic = std::io::Error::other("a handler panicked");
-                    let problem = Problem::internal(&panic)
+                    let mut problem = Problem::internal(&panic)
                         .header(X_REQUEST_ID, id)
                         .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    for (name, value) in api.guard.tell(page) {
+                        problem = problem.header(name, value);
+                    }
                     return Err(problem.into());
                 }
             };
-            Ok(finish(response, &api, id))
+            Ok(finish(response, &api, id, page))
         })
     }
 }
 
-fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> ServiceResponse<BoxBody> {
+fn finish(
+    response: ServiceResponse<BoxBody>,
+    api: &Api,
+    id: HeaderValue,
+    page: Option<HeaderValue>,
+) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let answer = problem_of(&request, &response)
         .map(|problem| problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default()));
@@ -100,6 +123,9 @@ fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> Ser
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     headers.insert(X_REQUEST_ID, id);
+    for (name, value) in api.guard.tell(page) {
+        headers.append(name, value);
+    }
     ServiceResponse::new(request, response)
 }
 

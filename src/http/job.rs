@@ -127,7 +127,7 @@ pub(super) async fn retry(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::unneeded(&request, payload, api.body_limit).await?;
     let job = api.jobs.retry(id(&request)?).await?;
     Ok(accepted(&api, &job))
 }

@@ -4,17 +4,26 @@
 //! gives every response its request id, so that nothing leaves without one.
 
 mod api;
+mod auth;
 mod batch;
 mod body;
+mod caller;
 mod conditional;
+mod cors;
 mod dead_letters;
 mod envelope;
+#[doc(hidden)]
+pub mod fuzz;
+mod guard;
+mod host;
 mod job;
 mod job_view;
 mod jobs;
 mod list;
 mod listen;
 mod mail;
+mod origin;
+mod path;
 mod prefer;
 mod probes;
 mod problem;
@@ -26,6 +35,8 @@ mod request;
 mod routes;
 
 pub use api::Api;
+pub use auth::{Role, Tokens};
+pub use guard::{Guard, GuardSettings};
 pub(crate) use listen::{CLOSING, Threads, http_server, listener, write_address};
 pub use problem::Problem;
 pub use problem_type::ProblemType;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
-use super::parts::{mail_settings, service};
+use super::parts::{guard, mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
@@ -130,6 +130,7 @@ impl Builder {
             redactor: Redactor::new(&clock.secret()),
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,
+            guard: guard(&config, &clock),
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
         Ok(Prepared { api, spill, patience })

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret as _;
+
 use crate::clock::Clock;
-use crate::config::{Config, MailTransport};
+use crate::config::{AuthMode, Config, MailTransport, Role};
 use crate::handler::Registry;
+use crate::http::{self, Guard, GuardSettings, Tokens};
 use crate::jobs::{Jobs, Limits, QueueSettings};
 use crate::mail;
 use crate::queue::{MemoryQueue, Queue};
@@ -29,6 +32,29 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
     Jobs::new(clock, Arc::new(registry), store, queues, limits)
+}
+
+/// Who may call.
+pub(super) fn guard(config: &Config, clock: &Clock) -> Arc<Guard> {
+    let roles: Vec<Vec<http::Role>> =
+        config.auth.tokens.iter().map(|token| token.roles.iter().copied().map(role).collect()).collect();
+    let tokens = config.auth.tokens.iter().zip(&roles);
+    let tokens = tokens.map(|(token, roles)| (token.name.as_str(), token.token.expose_secret(), &roles[..]));
+    Arc::new(Guard::new(GuardSettings {
+        tokens: Tokens::new(clock.secret(), tokens),
+        everybody: config.auth.mode == AuthMode::None,
+        allowed_hosts: config.server.allowed_hosts.clone(),
+        cors_origins: config.server.cors_origins.clone(),
+        public_url: config.server.public_url.clone(),
+    }))
+}
+
+const fn role(role: Role) -> http::Role {
+    match role {
+        Role::Submit => http::Role::Submit,
+        Role::Read => http::Role::Read,
+        Role::Operate => http::Role::Operate,
+    }
 }
 
 pub(super) fn mail_settings(config: &Config) -> mail::Settings {
