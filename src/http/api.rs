@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
-use crate::redact::Redactor;
 use crate::shutdown::Phase;
 
 /// What the routes work on. Cheap to clone.
@@ -21,8 +20,6 @@ pub struct Api {
     pub closing: CancellationToken,
     /// Captured mail is shown from here.
     pub mailer: Mailer,
-    /// Hides what must not be shown.
-    pub redactor: Redactor,
     /// What goes before every path in answers: empty, or the public URL without a slash at its end.
     pub base_url: String,
     /// Bytes of one request body.

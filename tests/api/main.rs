@@ -15,6 +15,7 @@ mod mail;
 mod probes;
 mod problems;
 mod queues;
+mod redact;
 mod result;
 mod retry;
 mod submit;
