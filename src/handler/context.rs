@@ -89,7 +89,8 @@ impl Context {
         self.reporter.progress(&self.job, Progress { percent: percent.min(100), message }).await;
     }
 
-    /// Writes a line to the log of the job (`GET /api/jobs/{id}/log`): at most 1 KiB; the last 100 are kept.
+    /// Writes a line to the log of the job (`GET /api/jobs/{id}/log`): at most 1 KiB; the last 100 are kept. What is
+    /// secret in the payload, or looks like it, is redacted: see [`crate::redact`].
     pub async fn log(&self, level: LogLevel, message: &str) {
         self.reporter.log(&self.job, level, message).await;
     }

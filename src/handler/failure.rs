@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn a_code_that_was_made_is_hidden_and_cut() {
+        for (length, kept) in [(127, 127), (128, 128), (129, 128)] {
+            let failure = Failure::transient("y".repeat(length), "z");
+            assert_eq!(failure.hidden(|text| text.into()).code.len(), kept);
+        }
+        let failure = Failure::permanent(String::from("a-secret"), "a secret")
+            .hidden(|text| text.replace("secret", "#").into());
+        assert_eq!((&*failure.code, &*failure.message, failure.retryable), ("a-#", "a #", false));
+    }
+
+    #[test]
     fn a_long_message_is_cut() {
         for (length, kept) in [(2_047, 2_047), (2_048, 2_048), (2_049, 2_048)] {
             let error = JobError::from(Failure::transient("x", "y".repeat(length)));

@@ -40,7 +40,7 @@ enum Known {
 struct Values {
     finder: AhoCorasick,
     needles: Vec<Needle>,
-    values: Vec<String>,
+    whole: Vec<String>,
 }
 
 /// One form in which a value can be repeated.
@@ -81,7 +81,7 @@ impl Secrets {
             let searched = needles.iter().map(|needle| &needle.form[..needle.searched]);
             let finder = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(searched);
             match finder {
-                Ok(finder) => Known::Values(Box::new(Values { finder, needles, values })),
+                Ok(finder) => Known::Values(Box::new(Values { finder, needles, whole: values })),
                 Err(_) => Known::Anything,
             }
         };
@@ -114,10 +114,10 @@ impl Secrets {
             // A text and a value that repeat themselves, made to keep us busy.
             effort += follows;
             if effort > MOST_EFFORT {
-                return vec![Repeated { at: 0..text.len(), value: &known.values[needle.value] }];
+                return vec![Repeated { at: 0..text.len(), value: &known.whole[needle.value] }];
             }
             if !needle.by_itself || stands_by_itself(text, hit.start()..end) {
-                found.push(Repeated { at: hit.start()..end, value: &known.values[needle.value] });
+                found.push(Repeated { at: hit.start()..end, value: &known.whole[needle.value] });
             }
         }
         found.sort_by_key(|hit| (hit.at.start, std::cmp::Reverse(hit.at.end)));

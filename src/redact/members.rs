@@ -28,7 +28,7 @@ impl Hider<'_> {
                     match item.as_array_mut().map(Vec::as_mut_slice) {
                         // A list of pairs: `["Authorization", "Bearer …"]`.
                         Some([Value::String(name), value]) if is_sensitive(name, self.also) => {
-                            self.whole(value)
+                            self.whole(value);
                         }
                         _ => self.hide(item),
                     }

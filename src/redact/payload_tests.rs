@@ -93,6 +93,8 @@ fn what_is_secret_in_the_payload_is_hidden_in_what_is_said() {
         (json!({"text": "your password: abcdefg"}), "abcdefg was sent", "[#] was sent"),
         (json!({"password": "abc"}), "abc", "abc"),
         (json!({"password": "pass"}), "pass, passed, a_pass, (pass)", "[#], passed, a_pass, ([#])"),
+        (json!({"password": "abcde"}), "abcde, xabcde", "[#], xabcde"),
+        (json!({"password": "abcdef"}), "abcdef, xabcdef", "[#], x[#]"),
         (json!({"password": "abcdef", "secret": "cdefgh"}), "xabcdefghx", "x[#]x"),
         (json!({"password": "true"}), "true", "true"),
         (json!({"max_tokens": 4096}), "4096", "4096"),
@@ -142,9 +144,10 @@ fn what_cannot_be_looked_through_is_hidden_whole() {
     assert_eq!(echoed(&many(8_193), "anything but secret-77"), "[#]");
 }
 
-/// Each of these takes minutes where the time is quadratic.
+/// Each of these takes minutes where the time is quadratic. As long as a payload can be by default.
 #[test]
 fn time_is_linear_in_the_length_of_the_text() {
+    const LENGTH: usize = 256 * 1024;
     for part in [
         "://",
         "://a:b/",
@@ -168,7 +171,7 @@ fn time_is_linear_in_the_length_of_the_text() {
         "\"",
         "password: must.",
     ] {
-        let said = json!({"text": part.repeat(1_000_000 / part.len())});
+        let said = json!({"text": part.repeat(LENGTH / part.len())});
         let _ = redactor().payload(&raw(&said), &[]);
         let _ = redactor().line(said["text"].as_str().unwrap());
     }

@@ -290,7 +290,8 @@ impl Scanner<'_> {
                 continue;
             }
             if *byte == quote {
-                let deeper = backslashes >= escapes && (backslashes - escapes) % (2 * (escapes + 1)) != 0;
+                let deeper =
+                    backslashes >= escapes && !(backslashes - escapes).is_multiple_of(2 * (escapes + 1));
                 if !deeper {
                     return from + n;
                 }
