@@ -175,10 +175,10 @@ fn bounded<'t>(text: &'t str, secrets: &Secrets) -> &'t str {
         return text;
     }
     let text = &text[..text.floor_char_boundary(LOOKED_THROUGH)];
-    let text = &text[..secrets.cut_off(text).unwrap_or(text.len())];
-    // Neither a word that was cut: credentials of a URL are known by what follows them.
+    // Without a word that was cut: credentials of a URL are known by what follows them.
     let last = text.rfind(char::is_whitespace).filter(|at| text.len() - at < 1_024);
-    &text[..last.unwrap_or(text.len())]
+    let text = &text[..last.unwrap_or(text.len())];
+    &text[..secrets.cut_off(text).unwrap_or(text.len())]
 }
 
 /// `ada@example.com` is `a***@example.com`.

@@ -153,8 +153,10 @@ impl Scanner<'_> {
         if let Some(quote @ (b'"' | b'\'' | b'`')) = self.byte(start + escapes) {
             let inside = start + escapes + 1;
             let close = self.closing_quote(inside, quote, escapes);
-            // What is escaped belongs to the quote that closes it.
-            return self.hide_value(name, inside..close.saturating_sub(escapes).max(inside));
+            // The backslashes that escape a quote belong to it.
+            let slashes =
+                self.bytes[inside..close].iter().rev().take(escapes).take_while(|b| **b == b'\\').count();
+            return self.hide_value(name, inside..close - slashes);
         }
         let colon = matches!(separated.between, Between::Colon { .. });
         if names::is_header(name) {

@@ -44,6 +44,7 @@ const HIDDEN: &[(&str, &str)] = &[
     (r#"("authorization", "Bearer abc")"#, r#"("authorization", "[#]")"#),
     (r#"password: b"hunter2" "#, "password: [#] "),
     ("password=\"correct horse battery\" host=db", "password=\"[#]\" host=db"),
+    ("password:\\'é'", "password:\\'[#]'"),
     ("password=f(a b) host=db", "password=[#] host=db"),
     ("password=a,b)c'd host=db", "password=[#] host=db"),
     ("user[password]=hunter2&user[name]=ada", "user[password]=[#]&user[name]=ada"),
