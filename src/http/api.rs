@@ -9,7 +9,6 @@ use super::guard::Guard;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
-use crate::redact::Redactor;
 use crate::shutdown::Phase;
 
 /// What the routes work on. Cheap to clone.
@@ -23,8 +22,6 @@ pub struct Api {
     pub closing: CancellationToken,
     /// Captured mail is shown from here.
     pub mailer: Mailer,
-    /// Hides what must not be shown.
-    pub redactor: Redactor,
     /// What goes before every path in answers: empty, or the public URL without a slash at its end.
     pub base_url: String,
     /// Bytes of one request body.

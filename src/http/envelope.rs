@@ -92,6 +92,10 @@ where
                 Ok(answered) => answered?.map_into_boxed_body(),
                 // The panic took the request with it: all that is left to say is the id.
                 Err(_) => {
+                    tracing::error!(
+                        request_id = id.to_str().unwrap_or_default(),
+                        "request failed: it panicked"
+                    );
                     let panic = std::io::Error::other("a handler panicked");
                     let mut problem = Problem::internal(&panic)
                         .header(X_REQUEST_ID, id)
@@ -114,8 +118,13 @@ fn finish(
     page: Option<HeaderValue>,
 ) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
-    let answer = problem_of(&request, &response)
-        .map(|problem| problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default()));
+    let answer = problem_of(&request, &response, api).map(|problem| {
+        let request_id = id.to_str().unwrap_or_default();
+        if let Some(causes) = problem.causes() {
+            tracing::error!(request_id, causes = api.jobs.redactor().line(causes), "request failed");
+        }
+        problem.response(&api.base_url, request.path(), request_id)
+    });
     let mut response = answer.unwrap_or(response);
     let headers = response.headers_mut();
     // Everything that may be kept by a cache says so itself.
@@ -133,6 +142,7 @@ fn finish(
 fn problem_of<'a>(
     request: &HttpRequest,
     response: &'a HttpResponse,
+    api: &Api,
 ) -> Option<std::borrow::Cow<'a, Problem>> {
     use std::borrow::Cow;
     let error = response.error()?;
@@ -144,7 +154,9 @@ fn problem_of<'a>(
         413 => ProblemType::PayloadTooLarge,
         400..500 => ProblemType::MalformedRequest,
         _ => {
-            tracing::error!(path = request.path(), error = %error, "unexpected error");
+            let (path, error) = (request.path(), error.to_string());
+            let redactor = api.jobs.redactor();
+            tracing::error!(path = redactor.line(path), error = redactor.line(&error), "unexpected error");
             ProblemType::Internal
         }
     };

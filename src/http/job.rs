@@ -97,7 +97,7 @@ pub(super) async fn payload(request: HttpRequest, api: Data<Api>) -> Result<Http
     let job = find(&request, &api).await?;
     let registered = api.jobs.registry().get(job.spec.kind.as_str());
     let also = registered.map_or(&[][..], |registered| &registered.settings.sensitive);
-    let shown = api.redactor.payload(&job.spec.payload, also);
+    let shown = api.jobs.redactor().payload(&job.spec.payload, also);
     Ok(json(&mut HttpResponse::Ok(), shown.to_string().into_bytes()))
 }
 

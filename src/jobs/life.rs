@@ -1,5 +1,6 @@
 //! What happens to a job by itself once it was accepted: due, started, reported on, settled, expired.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -79,10 +80,29 @@ impl Jobs {
         self.change(id, Change::Settle { run, ending }).await
     }
 
+    /// What an attempt of this job said, without the secrets of its payload and what else looks like one.
+    ///
+    /// Everything that a handler says passes through here before it enters the job, and before it is cut.
+    pub(crate) fn hide<'t>(&self, job: &Job, text: &'t str) -> Cow<'t, str> {
+        let find = || {
+            let registered = self.registry().get(job.spec.kind.as_str());
+            let also = registered.map_or(&[][..], |registered| &registered.settings.sensitive);
+            self.redactor().secrets(&job.spec.payload, also)
+        };
+        // Once for all that an attempt says.
+        match self.0.running.get(job.id()) {
+            Some(leash) => self.redactor().text(text, leash.secrets(find)),
+            None => self.redactor().text(text, &find()),
+        }
+    }
+
     /// Notes how far a run is. A report of a run that is over is dropped.
-    pub(crate) async fn progress(&self, id: JobId, run: u32, progress: Progress) {
+    pub(crate) async fn progress(&self, job: &Job, progress: Progress) {
+        let message = progress.message.as_deref().map(|message| self.hide(job, message));
+        let change =
+            Change::Progress { run: job.runs, progress: Progress::new(progress.percent, message.as_deref()) };
         // Refused: the run is over, and nobody is interested any more.
-        let _ = self.change(id, Change::Progress { run, progress }).await;
+        let _ = self.change(job.id(), change).await;
     }
 
     /// Adds a line to the log of a job. A line of a run that is over is dropped.
@@ -91,7 +111,8 @@ impl Jobs {
         if !known.is_some_and(|known| known.is_in_run(job.runs)) {
             return;
         }
-        job.spec.log.push(LogLine::new(self.0.clock.now(), job.attempt, level, message));
+        let message = self.hide(job, message);
+        job.spec.log.push(LogLine::new(self.0.clock.now(), job.attempt, level, &message));
     }
 
     /// Room for a job that is due. Waits as long as it takes.

@@ -17,6 +17,7 @@ use crate::event::Events;
 use crate::handler::Registry;
 use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp};
 use crate::queue::Queue;
+use crate::redact::Redactor;
 use crate::store::{Durability, ListQuery, Page, Store, StoreError, age_seconds};
 
 /// The longest `Retry-After` of a job that waits, and of a queue that is full, in seconds (contract, section 3).
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     pub(super) waiters: Waiters,
     pub(super) running: Running,
     pub(super) limits: Limits,
+    redactor: Redactor,
     gate: Gate,
     /// Jobs that came to their end since the start.
     pub(super) finished: AtomicU64,
@@ -127,6 +129,7 @@ impl Jobs {
             (name.clone(), Arc::new(Line::new(name, queue, settings)))
         };
         Self(Arc::new(Inner {
+            redactor: Redactor::new(&clock.secret()),
             clock,
             registry,
             store,
@@ -153,6 +156,11 @@ impl Jobs {
     /// The bounds of what a submission may bring.
     pub fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    /// Hides what must not be shown. Its key is as old as this service.
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     /// What happens to jobs.

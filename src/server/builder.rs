@@ -13,7 +13,6 @@ use crate::handler::{Handler, Payload, Registry, RegistryError};
 use crate::http::Api;
 use crate::kinds::{EmailHandler, NoopHandler};
 use crate::mail::Mailer;
-use crate::redact::Redactor;
 use crate::shutdown::{self, Patience, Phase};
 use crate::spill::{SpillError, SpillFile};
 use crate::worker::{Pool, Stop};
@@ -127,7 +126,6 @@ impl Builder {
             phase: Phase::default(),
             closing: CancellationToken::new(),
             mailer,
-            redactor: Redactor::new(&clock.secret()),
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,
             guard: guard(&config, &clock),

@@ -13,13 +13,16 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
-use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec};
+use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec, truncate};
 use crate::jobs::{Leash, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
 
 /// The longest that a handler can snooze.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
+
+/// How long the reason of a skip may be, in bytes; the rest is cut.
+const REASON_BYTES: usize = 1_024;
 
 type Returned = std::thread::Result<Result<Outcome, Failure>>;
 
@@ -37,7 +40,7 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
         Ok(Started::Leave) => delivery.ack(),
         // Given back to the queue by the drop of the delivery.
         Err(error) => {
-            tracing::error!(job = %delivery.id(), error = chain(&error), "job could not be started");
+            tracing::error!(job = %delivery.id(), error = desk.chain(&error), "job could not be started");
         }
     }
 }
@@ -165,7 +168,10 @@ impl Desk {
                 }
                 Ending::Completed(ResultSlot::from(result))
             }
-            (_, Some(Ok(Ok(Outcome::Skipped(reason))))) => Ending::Skipped { reason },
+            (_, Some(Ok(Ok(Outcome::Skipped(reason))))) => {
+                let reason = self.jobs.hide(job, &reason);
+                Ending::Skipped { reason: truncate(&reason, REASON_BYTES).into() }
+            }
             (Some(Told::Canceled), _) => Ending::Canceled,
             (None | Some(Told::TimedOut), Some(Ok(Ok(Outcome::Snoozed(duration))))) => {
                 Ending::Snoozed { until: now.after(duration.min(LONGEST_SNOOZE)) }
@@ -193,7 +199,7 @@ impl Desk {
             Some(registered) => self.failed_under(job, &registered.settings, outcome, failure),
             None => {
                 let now = self.jobs.clock().now();
-                Ending::Failed { outcome, error: Arc::new(JobError::from(failure)), retry_at: now }
+                Ending::Failed { outcome, error: self.error(job, failure), retry_at: now }
             }
         }
     }
@@ -207,11 +213,17 @@ impl Desk {
     ) -> Ending {
         let clock = self.jobs.clock();
         let delay = settings.retry.delay(job.attempt, clock.chance(), failure.asked_delay());
-        Ending::Failed {
-            outcome,
-            error: Arc::new(JobError::from(failure)),
-            retry_at: clock.now().after(delay),
-        }
+        Ending::Failed { outcome, error: self.error(job, failure), retry_at: clock.now().after(delay) }
+    }
+
+    /// The error as the job keeps it: errors like to quote what they failed at.
+    fn error(&self, job: &Job, failure: Failure) -> Arc<JobError> {
+        Arc::new(JobError::from(failure.hidden(|text| self.jobs.hide(job, text))))
+    }
+
+    /// An error of our own with its causes, as it may stand in the log.
+    pub(super) fn chain(&self, error: &dyn std::error::Error) -> String {
+        self.jobs.redactor().line(&chain(error))
     }
 
     /// Settles, from outside, an attempt that blocks its thread: it can neither be told nor dropped.
@@ -248,7 +260,7 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
             if let Some((outcome, error)) = failure {
                 tracing::warn!(
                     job = %spec.id, kind = %spec.kind, queue = %spec.queue, attempt = run.attempt,
-                    max_attempts = spec.max_attempts, outcome = outcome.as_str(), code = &*error.code,
+                    max_attempts = spec.max_attempts, outcome = outcome.as_str(), code = desk.jobs.redactor().line(&error.code),
                     state = settled.state.name().as_str(), "attempt failed"
                 );
             }
@@ -263,7 +275,7 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
             false
         }
         Err(ApplyError::Store(error)) => {
-            tracing::error!(job = %spec.id, error = chain(&error), "attempt could not be settled");
+            tracing::error!(job = %spec.id, error = desk.chain(&error), "attempt could not be settled");
             false
         }
     }
@@ -283,7 +295,7 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// An error with its causes, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::chain;
 use super::pool::Desk;
 use crate::job::{Job, JobId};
 use crate::jobs::Line;
@@ -24,7 +23,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
             Ok(rest) => rest,
             Err(Halt::Closed) => return,
             Err(Halt::Store(error)) => {
-                tracing::error!(queue = %line.name, error = chain(&error), "due jobs could not be looked up");
+                tracing::error!(queue = %line.name, error = desk.chain(&error), "due jobs could not be looked up");
                 PERIOD
             }
         };

@@ -187,7 +187,7 @@ struct ToJobs(Jobs);
 
 impl Reporter for ToJobs {
     fn progress<'a>(&'a self, job: &'a Job, progress: Progress) -> BoxFuture<'a, ()> {
-        self.0.progress(job.id(), job.runs, progress).boxed()
+        self.0.progress(job, progress).boxed()
     }
 
     fn log<'a>(&'a self, job: &'a Job, level: LogLevel, message: &'a str) -> BoxFuture<'a, ()> {

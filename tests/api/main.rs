@@ -19,6 +19,7 @@ mod mail;
 mod probes;
 mod problems;
 mod queues;
+mod redact;
 mod result;
 mod retry;
 mod submit;
