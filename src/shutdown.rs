@@ -210,10 +210,15 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
             Err(reason) => found.rejected.push(crate::spill::Rejected::job(&job, reason)),
         }
     }
-    let taken = fitting.len();
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());
-    jobs.store().insert(fitting).await?;
+    let duplicates = jobs.store().insert(fitting.clone()).await?;
+    for duplicate in &duplicates {
+        // Two that are the same work cannot come from one server; somebody has put files together.
+        let reason = format!("its unique key belongs to the job {}", duplicate.holder.id());
+        found.rejected.push(crate::spill::Rejected::job(&fitting[duplicate.index], reason));
+    }
+    let taken = fitting.len() - duplicates.len();
     spill.keep_rejected(&found.rejected, jobs.clock().now())?;
     if taken > 0 {
         let file = spill.path().display();

@@ -88,7 +88,8 @@ const fn advice(kind: ProblemType) -> &'static str {
         }
         T::JobNotCancelable => "It has come to its end already; <code>state</code> says how.",
         T::JobNotRetryable => {
-            "A completed job is done, and a pending or processing one is under way; <code>state</code> says which."
+            "A completed job is done, and a pending or processing one is under way; <code>state</code> says which. Or another \
+             job has its <code>unique</code> key by now: <code>job</code> names it."
         }
         T::PayloadTooLarge => {
             "The body is larger than <code>server.body_limit</code>, or a payload larger than \

@@ -8,6 +8,7 @@ mod running;
 mod service;
 mod steer;
 mod submit;
+mod unique;
 mod waiters;
 
 pub(crate) use life::Started;
@@ -18,3 +19,4 @@ pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
 pub use steer::{CancelError, Canceled, RetryError};
 pub use submit::SubmitError;
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};
+pub use unique::Accepted;

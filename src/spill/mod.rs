@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::job::{
     ATTEMPTS_KEPT, Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName,
-    Spec, StateName, Tag, Timestamp,
+    Spec, StateName, Tag, Timestamp, Unique, UniqueKey,
 };
 
 const VERSION: u32 = 1;
@@ -102,6 +102,9 @@ struct Line {
     max_attempts: u32,
     timeout_ms: u64,
     tags: Box<[Tag]>,
+    /// Older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<UniqueLine>,
     attempt: u32,
     runs: u32,
     sequence: u64,
@@ -109,6 +112,12 @@ struct Line {
     error: Option<JobError>,
     attempts: Vec<Attempt>,
     log: Vec<LogLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UniqueLine {
+    key: UniqueKey,
+    for_ms: u64,
 }
 
 impl SpillFile {
@@ -334,6 +343,10 @@ impl Line {
             max_attempts: spec.max_attempts,
             timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
             tags: spec.tags.clone(),
+            unique: spec.unique.as_ref().map(|unique| UniqueLine {
+                key: unique.key.clone(),
+                for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
+            }),
             attempt: job.attempt,
             runs: job.runs,
             sequence: job.sequence,
@@ -367,6 +380,11 @@ impl Line {
             max_attempts: self.max_attempts,
             timeout: Duration::from_millis(self.timeout_ms),
             tags: self.tags,
+            unique: self.unique.map(|UniqueLine { key, for_ms }| {
+                // Never longer than it can be asked for, whatever stands in the file.
+                let window = Duration::from_millis(for_ms).min(Unique::LONGEST_WINDOW);
+                Box::new(Unique { key, window })
+            }),
             log: JobLog::from_lines(self.log),
         };
         Ok(Job {

@@ -19,6 +19,10 @@ fn job(n: u128) -> Job {
         max_attempts: 3,
         timeout: Duration::from_millis(1_500),
         tags: [Tag::new("ü").unwrap()].into(),
+        unique: Some(Box::new(Unique {
+            key: UniqueKey::new("k").unwrap(),
+            window: Duration::from_millis(7),
+        })),
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))
