@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio_util::sync::CancellationToken;
 
+use super::idempotency_memory::Idempotency;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
@@ -27,6 +28,8 @@ pub struct Api {
     pub base_url: String,
     /// Bytes of one request body.
     pub body_limit: usize,
+    /// What was accepted under idempotency keys.
+    pub idempotency: Idempotency,
 }
 
 /// The URL of a job or of a part of it, as it stands in answers.

@@ -6,8 +6,12 @@
 mod api;
 mod batch;
 mod body;
+mod caller;
 mod conditional;
 mod envelope;
+mod idempotency;
+mod idempotency_key;
+mod idempotency_memory;
 mod job;
 mod job_view;
 mod jobs;
@@ -25,6 +29,8 @@ mod request;
 mod routes;
 
 pub use api::Api;
+pub use idempotency_key::{IdempotencyKey, KeyFault};
+pub use idempotency_memory::Idempotency;
 pub(crate) use listen::{CLOSING, Threads, http_server, listener, write_address};
 pub use problem::Problem;
 pub use problem_type::ProblemType;
