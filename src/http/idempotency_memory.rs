@@ -311,6 +311,26 @@ mod tests {
     }
 
     #[test]
+    fn of_many_at_once_one_is_the_first() {
+        let memory = Idempotency::new(10, 1 << 20);
+        let barrier = std::sync::Barrier::new(8);
+        let firsts = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        // Kept until all have asked: a key that is dropped is free again.
+                        (0..125).map(|_| memory.look_up(id(1), ONE, HOUR)).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let known: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+            known.iter().filter(|known| matches!(known, Known::No(_))).count()
+        });
+        assert_eq!(firsts, 1);
+    }
+
+    #[test]
     fn answers_are_bounded_by_their_size_too() {
         let memory = Idempotency::new(100, 2 * (ENTRY_BYTES + 11));
         accept(&memory, 1, Duration::ZERO);
