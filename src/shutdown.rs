@@ -151,8 +151,11 @@ async fn within(patience: Duration, hurry: &CancellationToken, future: impl Futu
 
 /// Spills what is left, and counts.
 fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&SpillFile>) -> DrainReport {
-    let left = jobs.store().volatile();
     let now = jobs.clock().now();
+    let mut left = jobs.store().volatile();
+    // Those that are done are only kept for the sake of their unique key, as long as they hold it.
+    let is_done = |job: &Job| matches!(job.state.name(), StateName::Completed | StateName::Skipped);
+    left.retain(|job| !is_done(job) || job.hold().at(now));
     let written = match spill {
         None => false,
         Some(spill) => match spill.write(&left, now) {
@@ -164,6 +167,8 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
             }
         },
     };
+    // Not lost if they are: their work was done.
+    left.retain(|job| !is_done(job));
     let (dead, unfinished): (Vec<_>, Vec<_>) =
         left.iter().partition(|job| job.state.name() == StateName::DeadLettered);
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

@@ -56,8 +56,8 @@ pub(super) fn turn(request: &HttpRequest, body: &[u8], api: &Api) -> Result<Turn
             Err(Problem::new(ProblemType::IdempotencyKeyReused, detail))
         }
         Known::Full(pause) => {
-            let detail = "There is no room for another Idempotency-Key, and none may be forgotten before its time. \
-                          Nothing was kept.";
+            let detail = "There is no room for another Idempotency-Key, and none may be forgotten before its time: see \
+                          limits.idempotency_keys and limits.idempotency_memory. Nothing was kept.";
             Err(Problem::new(ProblemType::MemoryFull, detail).retry_after(pause))
         }
     }

@@ -260,7 +260,7 @@ mod tests {
         accept(&memory, 1, HOUR);
         accept(&memory, 2, 2 * HOUR);
         let instant = Duration::from_nanos(1);
-        assert_eq!(body(memory.look_up(id(1), ONE, 25 * HOUR - instant)), "1");
+        assert_eq!(body(memory.look_up(id(1), ONE, (25 * HOUR).saturating_sub(instant))), "1");
         assert!(matches!(memory.look_up(id(1), OTHER, 25 * HOUR), Known::No(_)));
         assert_eq!(memory.holds().0, 1);
         // Under way or used again, it is none of the business of its first time.
@@ -297,7 +297,7 @@ mod tests {
         let under_way = memory.look_up(id(3), ONE, HOUR);
         assert!(matches!(under_way, Known::No(_)));
         assert!(matches!(memory.look_up(id(4), ONE, HOUR), Known::Full(300)));
-        let almost = 24 * HOUR - Duration::from_millis(1_500);
+        let almost = (24 * HOUR).saturating_sub(Duration::from_millis(1_500));
         assert!(matches!(memory.look_up(id(4), ONE, almost), Known::Full(2)));
         assert_eq!(body(memory.look_up(id(1), ONE, almost)), "1");
         assert!(matches!(memory.look_up(id(3), ONE, almost), Known::UnderWay));

@@ -28,6 +28,7 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> 
         .body(body))
 }
 
+#[expect(clippy::too_many_lines, reason = "a sentence or two for each type")]
 const fn advice(kind: ProblemType) -> &'static str {
     use ProblemType as T;
     match kind {
@@ -120,8 +121,9 @@ const fn advice(kind: ProblemType) -> &'static str {
              happens often, raise <code>concurrency</code> or <code>capacity</code> of the queue."
         }
         T::MemoryFull => {
-            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room. Nothing was \
-             accepted: try again after <code>Retry-After</code>."
+            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room. Or there is no \
+             room for another <code>Idempotency-Key</code> (<code>limits.idempotency_keys</code>); the detail says which. \
+             Nothing was accepted: try again after <code>Retry-After</code>."
         }
         T::Draining => {
             "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \

@@ -52,7 +52,10 @@ impl<'a> Scanner<'a> {
             b'{' => self.object(depth),
             b'[' => self.array(depth),
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number(),
+            b'-' | b'0'..=b'9' => {
+                self.number();
+                Some(())
+            }
             _ => {
                 let rest = &self.text[self.at..];
                 let word = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word))?;
@@ -159,7 +162,7 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    fn number(&mut self) -> Option<()> {
+    fn number(&mut self) {
         let rest = &self.text[self.at..];
         let length = rest
             .bytes()
@@ -182,7 +185,6 @@ impl<'a> Scanner<'a> {
                 self.out.extend_from_slice(literal.as_bytes());
             }
         }
-        Some(())
     }
 }
 

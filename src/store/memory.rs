@@ -381,7 +381,10 @@ impl Store for MemoryStore {
 
     fn volatile(&self) -> Vec<Arc<Job>> {
         let ids: Vec<JobId> = lock(&self.order).iter().copied().collect();
-        let matters = |job: &Job| !job.state.is_terminal() || job.state.name() == StateName::DeadLettered;
+        let matters = |job: &Job| {
+            let is_dead = job.state.name() == StateName::DeadLettered;
+            !job.state.is_terminal() || is_dead || job.hold() != Hold::Free
+        };
         ids.iter()
             .filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row)))
             .filter(|job| matters(job))

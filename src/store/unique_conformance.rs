@@ -111,7 +111,7 @@ pub(super) async fn forgets_holders_last(store: &dyn Store) {
     let long = |n: u128, made| {
         let mut job = same(n, "noop", &n.to_string(), made);
         let spec = Arc::get_mut(&mut Arc::get_mut(&mut job).expect("alone").spec).expect("alone");
-        spec.unique.as_mut().expect("it has one").window = Duration::from_secs(60);
+        spec.unique.as_mut().expect("it has one").window = Duration::from_mins(1);
         job
     };
     insert(store, vec![long(1, 0), long(2, 0)]).await;

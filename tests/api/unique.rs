@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backroom::config::Config;
-use backroom::job::{NewJob, StateName, Unique, UniqueKey};
+use backroom::job::{Delay, NewJob, StateName, Unique, UniqueKey};
 use backroom::server::Backroom;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -248,7 +248,7 @@ async fn a_key_is_held_over_a_restart() {
     let new = |delay: u64| {
         let unique = Unique { key: UniqueKey::new("a").unwrap(), window: Duration::from_hours(1) };
         let job = NewJob::new("noop", &json!({})).unwrap().unique(unique);
-        if delay > 0 { job.delay(backroom::job::Delay::For(Duration::from_hours(delay))) } else { job }
+        if delay > 0 { job.delay(Delay::For(Duration::from_hours(delay))) } else { job }
     };
     let before = start().await.unwrap();
     let first = before.jobs().submit(new(1)).await.unwrap().id();
@@ -259,6 +259,45 @@ async fn a_key_is_held_over_a_restart() {
     assert!(accepted.is_duplicate());
     assert_eq!(accepted.job().id(), first);
     assert_eq!(after.drain(&CancellationToken::new()).await.lost, []);
+}
+
+#[tokio::test]
+async fn what_is_done_keeps_its_key_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = folder.path().join("spill.jsonl");
+    let mut config = Config::default();
+    config.shutdown.spill_file = Some(spill.clone());
+    let start = || Backroom::builder(config.clone()).start();
+    let new = |key: &str, seconds: u64| {
+        let unique = Unique { key: UniqueKey::new(key).unwrap(), window: Duration::from_secs(seconds) };
+        NewJob::new("noop", &json!({"said": "é"})).unwrap().unique(unique)
+    };
+    let run = async |backroom: &Backroom, new: NewJob| {
+        let accepted = backroom.jobs().accept(new).await.unwrap();
+        let done = backroom.jobs().wait(accepted.job().id(), Duration::from_secs(20), std::future::pending());
+        (accepted.is_duplicate(), done.await.unwrap().unwrap())
+    };
+    let before = start().await.unwrap();
+    let (_, done) = run(&before, new("long", 3_600)).await;
+    let (_, over) = run(&before, new("over", 0)).await;
+    let expiring =
+        new("skipped", 3_600).delay(Delay::For(Duration::from_hours(1))).expires_in(Duration::from_millis(1));
+    let (_, skipped) = run(&before, expiring).await;
+    assert_eq!(skipped.state.name(), StateName::Skipped);
+    let report = before.drain(&CancellationToken::new()).await;
+    assert_eq!((report.spilled, report.dead_letters_kept, report.lost.len()), (0, 0, 0), "they are no work");
+    drop(before);
+    assert!(spill.exists());
+    let after = start().await.unwrap();
+    let (known, again) = run(&after, new("long", 3_600)).await;
+    assert!(known);
+    assert_eq!((again.id(), &again.state), (done.id(), &done.state), "with its result");
+    let (known, again) = run(&after, new("skipped", 3_600)).await;
+    assert!(known);
+    assert_eq!((again.id(), &again.state), (skipped.id(), &skipped.state));
+    assert!(!run(&after, new("over", 0)).await.0);
+    assert!(after.jobs().get(over.id()).await.unwrap().is_none(), "what holds no key is not kept");
+    after.drain(&CancellationToken::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
