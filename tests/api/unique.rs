@@ -37,9 +37,9 @@ async fn the_same_work_is_made_once() {
     let again = app.post("/api/jobs", &unique("a")).await;
     assert_answer!("deduplicated", again);
     assert_eq!(outcome(&again), (id.clone(), true));
-    assert_eq!(outcome(&app.post("/api/jobs", &unique("b")).await).1, false);
+    assert!(!outcome(&app.post("/api/jobs", &unique("b")).await).1);
     let noop = json!({"kind": "noop", "payload": {"sleep": "1h"}, "unique": {"key": "a"}, "delay": "1h"});
-    assert_eq!(outcome(&app.post("/api/jobs", &noop).await).1, false, "the key belongs to the kind");
+    assert!(!outcome(&app.post("/api/jobs", &noop).await).1, "the key belongs to the kind");
     assert!(app.job(&id).await.get("deduplicated").is_none(), "only in the answer to a submission");
     app.let_go(2);
     // It has come to its end, but less than half an hour ago.
@@ -90,7 +90,7 @@ async fn who_was_canceled_or_given_up_frees_the_key_at_once() {
     Answer::of(app.request("DELETE", &format!("/api/jobs/{second}"))).await;
     assert_eq!(retry(&first).await.status, 202, "the key is free");
     app.until_job(&first, "its second end", |job| job.runs == 2 && job.state.is_terminal()).await;
-    assert_eq!(outcome(&app.post("/api/jobs", &later).await).1, false);
+    assert!(!outcome(&app.post("/api/jobs", &later).await).1);
     app.stop().await;
 }
 
@@ -131,7 +131,7 @@ async fn what_is_known_needs_no_room() {
     // What was refused has taken no key.
     app.let_go(3);
     app.until(&second, StateName::Completed).await;
-    assert_eq!(outcome(&app.post("/api/jobs", &unique("c")).await).1, false);
+    assert!(!outcome(&app.post("/api/jobs", &unique("c")).await).1);
     app.stop().await;
 }
 
@@ -174,7 +174,7 @@ async fn every_fault_of_it_is_named() {
         [json!(null), json!({"key": "ü".repeat(255), "for": "30d"}), json!({"key": "x", "for": null})]
     {
         let accepted = app.post("/api/jobs", &json!({"kind": "act", "unique": value})).await;
-        assert_eq!(outcome(&accepted).1, false, "{value}");
+        assert!(!outcome(&accepted).1, "{value}");
     }
     app.stop().await;
 }
@@ -195,7 +195,7 @@ async fn a_kind_derives_the_key_from_its_payload() {
     };
     let (first, false) = post(json!({"text": "a", "count": 1})).await else { panic!("it is new") };
     assert_eq!(post(json!({"count": 1, "wait": true, "text": "a"})).await, (first.clone(), true));
-    assert_eq!(post(json!({"text": "a", "count": 2})).await.1, false);
+    assert!(!post(json!({"text": "a", "count": 2})).await.1);
     let (half, false) = post(json!({"text": "a"})).await else { panic!("it is new") };
     assert_eq!(
         post(json!({"text": "a", "count": null})).await,
@@ -235,7 +235,7 @@ async fn an_idempotent_request_remembers_what_it_was_told() {
         ("true", told.text()),
         "nothing is made anew"
     );
-    assert_eq!(outcome(&app.post("/api/jobs", &body).await).1, false, "without the key it is");
+    assert!(!outcome(&app.post("/api/jobs", &body).await).1, "without the key it is");
     app.stop().await;
 }
 
