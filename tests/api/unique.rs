@@ -261,6 +261,33 @@ async fn a_key_is_held_over_a_restart() {
     assert_eq!(after.drain(&CancellationToken::new()).await.lost, []);
 }
 
+/// Two files that somebody has put together can hold the same work twice. One of the two runs, and the other is kept aside.
+#[tokio::test]
+async fn a_spill_file_with_the_same_work_twice_loses_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = folder.path().join("spill.jsonl");
+    let mut config = Config::default();
+    config.shutdown.spill_file = Some(spill.clone());
+    let start = || Backroom::builder(config.clone()).start();
+    let unique = Unique::new(UniqueKey::new("a").unwrap());
+    let new =
+        NewJob::new("noop", &json!({})).unwrap().unique(unique).delay(Delay::For(Duration::from_hours(1)));
+    let before = start().await.unwrap();
+    let first = before.jobs().submit(new).await.unwrap().id();
+    before.drain(&CancellationToken::new()).await;
+    drop(before);
+    let second = "019a9f2e-7c3b-7d10-9c1f-0d6f0b0e4a55";
+    let content = std::fs::read_to_string(&spill).unwrap();
+    let line = content.lines().nth(1).unwrap().replace(&first.to_string(), second);
+    std::fs::write(&spill, format!("{content}{line}\n")).unwrap();
+    let after = start().await.unwrap();
+    assert!(after.jobs().get(first).await.unwrap().is_some());
+    assert!(after.jobs().get(second.parse().unwrap()).await.unwrap().is_none());
+    let rejected = std::fs::read_to_string(folder.path().join("spill.jsonl.rejected")).unwrap();
+    assert!(rejected.contains(second) && !rejected.contains(&first.to_string()));
+    after.drain(&CancellationToken::new()).await;
+}
+
 #[tokio::test]
 async fn what_is_done_keeps_its_key_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
