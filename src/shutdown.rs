@@ -157,8 +157,11 @@ async fn within(patience: Duration, hurry: &CancellationToken, future: impl Futu
 
 /// Spills what is left, and counts.
 fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&SpillFile>) -> DrainReport {
-    let left = jobs.store().volatile();
     let now = jobs.clock().now();
+    let mut left = jobs.store().volatile();
+    // Those that are done are only kept for the sake of their unique key, as long as they hold it.
+    let is_done = |job: &Job| matches!(job.state.name(), StateName::Completed | StateName::Skipped);
+    left.retain(|job| !is_done(job) || job.hold().at(now));
     let written = match spill {
         None => false,
         Some(spill) => match spill.write(&left, now) {
@@ -170,6 +173,8 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
             }
         },
     };
+    // Not lost if they are: their work was done.
+    left.retain(|job| !is_done(job));
     let (dead, unfinished): (Vec<_>, Vec<_>) =
         left.iter().partition(|job| job.state.name() == StateName::DeadLettered);
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -217,10 +222,15 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
             Err(reason) => found.rejected.push(crate::spill::Rejected::job(&job, reason)),
         }
     }
-    let taken = fitting.len();
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());
-    jobs.store().insert(fitting).await?;
+    let duplicates = jobs.store().insert(fitting.clone()).await?;
+    for duplicate in &duplicates {
+        // Two that are the same work cannot come from one server; somebody has put files together.
+        let reason = format!("its unique key belongs to the job {}", duplicate.holder.id());
+        found.rejected.push(crate::spill::Rejected::job(&fitting[duplicate.index], reason));
+    }
+    let taken = fitting.len() - duplicates.len();
     spill.keep_rejected(&found.rejected, jobs.clock().now())?;
     if taken > 0 {
         let file = spill.path().display();

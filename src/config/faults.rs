@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bounds;
-use super::kinds::{member, unknown_references};
+use super::kinds::{member, pointer, unknown_references};
 use super::load::Config;
 use super::mail::MailTransport;
 use super::names;
@@ -44,6 +44,9 @@ impl Config {
         faults.number("limits.payload", limits.payload as u64, &bounds::PAYLOAD);
         faults.number("limits.result", limits.result as u64, &bounds::RESULT);
         faults.number("limits.batch", limits.batch, &bounds::BATCH);
+        faults.number("limits.idempotency_keys", limits.idempotency_keys, &bounds::IDEMPOTENCY_KEYS);
+        let memory = limits.idempotency_memory as u64;
+        faults.number("limits.idempotency_memory", memory, &bounds::IDEMPOTENCY_MEMORY);
         faults.duration("shutdown.grace", self.shutdown.grace, &bounds::GRACE);
         faults.duration("shutdown.ready_delay", self.shutdown.ready_delay, &bounds::READY_DELAY);
         // The mailer would capture, and nobody would notice that nothing leaves.
@@ -112,6 +115,13 @@ impl Config {
             }
             for reason in kind.sensitive.iter().filter_map(|name| member(name).err()) {
                 faults.note(&key("sensitive"), reason);
+            }
+            faults.number(&key("unique_by"), kind.unique_by.len(), &bounds::UNIQUE_BY);
+            for reason in kind.unique_by.iter().filter_map(|text| pointer(text).err()) {
+                faults.note(&key("unique_by"), reason);
+            }
+            if let Some(unique_for) = kind.unique_for {
+                faults.duration(&key("unique_for"), unique_for, &bounds::UNIQUE_FOR);
             }
         }
         let defaults = &self.defaults;
@@ -225,12 +235,15 @@ mod tests {
                 cancel_grace: Some(long),
                 max_attempts: Some(0),
                 sensitive: vec![String::new()],
+                unique_by: vec!["document_id".to_owned()],
+                unique_for: Some(long),
                 ..Kind::default()
             };
             (config.defaults.timeout, config.defaults.cancel_grace) = (Duration::ZERO, long);
             (config.retention.completed, config.retention.dead_lettered) = (long, long);
             config.retention.max_finished = usize::MAX;
             (config.limits.payload, config.limits.result, config.limits.batch) = (0, 0, 0);
+            (config.limits.idempotency_keys, config.limits.idempotency_memory) = (0, 0);
             (config.shutdown.grace, config.shutdown.ready_delay) = (long, long);
         });
         let keys: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
@@ -249,6 +262,8 @@ mod tests {
                 "kinds.noop.cancel_grace",
                 "kinds.noop.max_attempts",
                 "kinds.noop.sensitive",
+                "kinds.noop.unique_by",
+                "kinds.noop.unique_for",
                 "defaults.timeout",
                 "defaults.cancel_grace",
                 "retention.completed",
@@ -257,6 +272,8 @@ mod tests {
                 "limits.payload",
                 "limits.result",
                 "limits.batch",
+                "limits.idempotency_keys",
+                "limits.idempotency_memory",
                 "shutdown.grace",
                 "shutdown.ready_delay",
             ]

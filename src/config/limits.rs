@@ -26,6 +26,10 @@ pub struct Limits {
     pub result: usize,
     /// Jobs in one batch: 1 to 10,000.
     pub batch: usize,
+    /// Idempotency keys that are remembered, each for 24 hours: 1 to 10,000,000.
+    pub idempotency_keys: usize,
+    /// The answers that are remembered with them, in bytes: 1 MiB to 64 GiB.
+    pub idempotency_memory: usize,
 }
 
 impl Retention {
@@ -44,6 +48,8 @@ impl Limits {
             payload: s.size("payload", bounds::PAYLOAD) as usize,
             result: s.size("result", bounds::RESULT) as usize,
             batch: s.integer("batch", bounds::BATCH),
+            idempotency_keys: s.integer("idempotency_keys", bounds::IDEMPOTENCY_KEYS),
+            idempotency_memory: s.size("idempotency_memory", bounds::IDEMPOTENCY_MEMORY) as usize,
         })
     }
 }
@@ -61,7 +67,14 @@ mod tests {
             config.retention,
             Retention { completed: hour, dead_lettered: week, max_finished: 100_000 }
         );
-        assert_eq!(config.limits, Limits { payload: 256 << 10, result: 4 << 20, batch: 1000 });
+        let limits = Limits {
+            payload: 256 << 10,
+            result: 4 << 20,
+            batch: 1000,
+            idempotency_keys: 100_000,
+            idempotency_memory: 128 << 20,
+        };
+        assert_eq!(config.limits, limits);
     }
 
     #[test]

@@ -309,7 +309,16 @@ mod tests {
             assert!(!is_option || explained, "line {} of default.toml has no comment above it", number + 1);
             explained = line.starts_with('#');
         }
-        for member in ["queue", "timeout", "max_attempts", "retry", "cancel_grace", "sensitive"] {
+        for member in [
+            "queue",
+            "timeout",
+            "max_attempts",
+            "retry",
+            "cancel_grace",
+            "sensitive",
+            "unique_by",
+            "unique_for",
+        ] {
             assert!(
                 layers::DEFAULTS.contains(&format!("#   {member} ")),
                 "kinds.*.{member} is not explained"

@@ -34,10 +34,12 @@
 mod context;
 mod failure;
 mod registry;
+mod unique;
 
 pub use context::{Context, Reporter};
 pub use failure::{Failure, FailureExt};
 pub use registry::{KindSettings, Registered, Registry, RegistryError};
+pub use unique::UniqueBy;
 
 use std::future::Future;
 use std::time::Duration;

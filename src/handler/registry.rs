@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Context, Failure, Handler, Outcome, Payload};
+use super::{Context, Failure, Handler, Outcome, Payload, UniqueBy};
 use crate::job::{Fault, KindName, NameError, QueueName, RetryPolicy};
 
 /// What holds for the jobs of one kind unless a job says otherwise.
@@ -25,6 +25,8 @@ pub struct KindSettings {
     pub cancel_grace: Duration,
     /// Members of the payload that are never shown, beside those that never are.
     pub sensitive: Vec<String>,
+    /// By what in their payloads they are known as the same work.
+    pub unique_by: UniqueBy,
 }
 
 /// Every kind that this server runs.
@@ -230,6 +232,7 @@ mod tests {
             retry: RetryPolicy { max_attempts: 1, backoff: Backoff::Delays(vec![]) },
             cancel_grace: Duration::from_secs(1),
             sensitive: Vec::new(),
+            unique_by: UniqueBy::default(),
         }
     }
 

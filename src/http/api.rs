@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::guard::Guard;
+use super::idempotency_memory::Idempotency;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
@@ -28,6 +29,8 @@ pub struct Api {
     pub body_limit: usize,
     /// Who may call, under which name, from which pages.
     pub guard: Arc<Guard>,
+    /// What was accepted under idempotency keys.
+    pub idempotency: Idempotency,
 }
 
 /// The URL of a job or of a part of it, as it stands in answers.

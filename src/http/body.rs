@@ -55,18 +55,24 @@ pub(super) async fn read(
     Ok(body.map_or(first, BytesMut::freeze))
 }
 
-/// Reads the body of a submission: read whole, then refused if it is not JSON, or if nothing is accepted any more.
+/// Reads the body of a submission: read whole, then refused if it is not JSON.
 ///
 /// # Errors
 ///
-/// As [`read`] and [`require_json`]; and when the server is draining.
+/// As [`read`] and [`require_json`].
 pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, Problem> {
     let body = read(request, payload, api.body_limit).await?;
     require_json(request)?;
-    if api.jobs.is_draining() {
-        return Err(SubmitError::Draining.into());
-    }
     Ok(body)
+}
+
+/// Refuses a submission without a look at what was sent, if nothing is accepted any more.
+///
+/// # Errors
+///
+/// When the server is draining.
+pub(super) fn refuse_when_draining(api: &Api) -> Result<(), Problem> {
+    if api.jobs.is_draining() { Err(SubmitError::Draining.into()) } else { Ok(()) }
 }
 
 /// Reads a body that is not wanted, so that the connection can be used again.

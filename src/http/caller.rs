@@ -16,9 +16,13 @@ impl Caller {
     }
 
     /// Who sent this request.
-    #[cfg_attr(not(test), expect(dead_code, reason = "idempotency keys will be kept by caller"))]
     pub(super) fn of(request: &HttpRequest) -> Self {
         request.extensions().get::<Granted>().map(|granted| granted.caller().clone()).unwrap_or_default()
+    }
+
+    /// Its name, which tells it from others.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -87,7 +87,7 @@ struct Shape {
 /// Reads an order as far as it can be read, and names what cannot be.
 fn read(body: &[u8]) -> Result<(Redrive, Vec<Fault>), Problem> {
     let text = request::text_of(body)?;
-    let Value::Object(members) = request::tree(text)? else {
+    let Value::Object(members) = request::parsed(text)? else {
         return Ok((Redrive::default(), vec![Fault::new("", "must be an object; an empty one means all")]));
     };
     serde_json::from_str::<Shape>(text).map_err(|error| request::malformed(&error))?;

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, conditional, prefer};
 use crate::job::{Job, JobId, JobResult, JobState, ResultSlot, StateName};
-use crate::jobs::Canceled;
+use crate::jobs::{Accepted, Canceled};
 
 /// `GET /api/jobs/{id}`: 200 whatever its state, so that a client which follows redirects by itself can read it.
 pub(super) async fn show(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
@@ -35,7 +35,7 @@ pub(super) async fn status(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let (job, wait) = find_or_wait(&request, &api).await?;
     let now = api.jobs.clock().now();
     let response = match job.state.name() {
-        StateName::Completed => see_result(&api, &job),
+        StateName::Completed => see_result(&api, &Accepted::New(job)),
         state => {
             let mut response = HttpResponse::Ok();
             if !state.is_terminal() {
@@ -129,7 +129,7 @@ pub(super) async fn retry(
 ) -> Result<HttpResponse, Problem> {
     body::unneeded(&request, payload, api.body_limit).await?;
     let job = api.jobs.retry(id(&request)?).await?;
-    Ok(accepted(&api, &job))
+    Ok(accepted(&api, &Accepted::New(job)))
 }
 
 fn id(request: &HttpRequest) -> Result<JobId, Problem> {

@@ -6,7 +6,7 @@ use super::api::{Api, JobUrl};
 use crate::job::{
     Attempt, Job, JobError, JobId, JobState, KindName, Progress, QueueName, StateName, Tag, Timestamp,
 };
-use crate::jobs::{Waiting, WaitingFor};
+use crate::jobs::{Accepted, Waiting, WaitingFor};
 use crate::store::Durability;
 
 #[derive(Serialize)]
@@ -32,6 +32,14 @@ struct View<'a> {
     error: Option<&'a JobError>,
     attempts: &'a [Attempt],
     links: Links<'a>,
+    /// Only in the answer to a submission, and only when it was the same work as this job.
+    #[serde(skip_serializing_if = "is_false")]
+    deduplicated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[derive(Serialize)]
@@ -52,6 +60,15 @@ struct Links<'a> {
 impl Api {
     /// Writes a job as JSON. Neither its payload nor its result is in it.
     pub(super) fn write_job(&self, job: &Job, now: Timestamp, into: &mut Vec<u8>) {
+        self.write(job, false, now, into);
+    }
+
+    /// Writes what became of a submission as JSON: the job, and whether it was known.
+    pub(super) fn write_accepted(&self, accepted: &Accepted, now: Timestamp, into: &mut Vec<u8>) {
+        self.write(accepted.job(), accepted.is_duplicate(), now, into);
+    }
+
+    fn write(&self, job: &Job, deduplicated: bool, now: Timestamp, into: &mut Vec<u8>) {
         let spec = &*job.spec;
         let id = spec.id;
         let view = View {
@@ -86,6 +103,7 @@ impl Api {
                 status: self.job_url(id, "/status"),
                 result: self.job_url(id, "/result"),
             },
+            deduplicated,
         };
         // Writing plain data into memory cannot fail.
         let _ = serde_json::to_writer(into, &view);
@@ -95,6 +113,13 @@ impl Api {
     pub(super) fn job_json(&self, job: &Job, now: Timestamp) -> Vec<u8> {
         let mut body = Vec::with_capacity(1_024);
         self.write_job(job, now, &mut body);
+        body
+    }
+
+    /// What became of a submission as JSON.
+    pub(super) fn accepted_json(&self, accepted: &Accepted, now: Timestamp) -> Vec<u8> {
+        let mut body = Vec::with_capacity(1_024);
+        self.write_accepted(accepted, now, &mut body);
         body
     }
 

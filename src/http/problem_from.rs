@@ -74,6 +74,13 @@ impl From<RetryError> for Problem {
                 );
                 Self::wrong_state(T::JobNotRetryable, state, detail)
             }
+            RetryError::SameWork { state, holder } => {
+                let detail = format!(
+                    "The job {holder} has the same unique key and was made after this one had let go of it. \
+                     Look at that one; when it has come to its end and its time is over, this one can be retried."
+                );
+                Self::wrong_state(T::JobNotRetryable, state, detail).with("job", holder.to_string())
+            }
             RetryError::Submit(error) => error.into(),
             RetryError::Store(error) => error.into(),
         }

@@ -2,15 +2,18 @@
 //!
 //! Read [`transition`] first: it is the one function by which a job changes.
 
+mod canonical;
 mod name;
 mod record;
 mod request;
 mod retry;
 mod state;
 mod time;
+mod unique;
 
+pub(crate) use canonical::canonical;
 pub(crate) use name::nearest;
-pub use name::{JobId, KindName, NameError, QueueName, Tag};
+pub use name::{JobId, KindName, NameError, QueueName, Tag, UniqueKey};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
 pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
@@ -20,3 +23,4 @@ pub use state::{
     transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};
+pub use unique::{Hold, Unique};

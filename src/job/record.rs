@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transition};
-use super::{AttemptOutcome, JobId, KindName, QueueName, Tag, Timestamp};
+use super::{AttemptOutcome, JobId, KindName, QueueName, Tag, Timestamp, Unique};
 
 /// How many attempts are remembered: the first, and the last nine.
 pub(crate) const ATTEMPTS_KEPT: usize = 10;
@@ -38,6 +38,8 @@ pub struct Spec {
     pub timeout: Duration,
     /// Words to find it by.
     pub tags: Box<[Tag]>,
+    /// By what it is known as the same work as another job. Most have none, and then it takes one word.
+    pub unique: Option<Box<Unique>>,
     /// What its attempts wrote.
     pub log: JobLog,
 }
@@ -335,6 +337,7 @@ mod tests {
             max_attempts,
             timeout: Duration::from_mins(1),
             tags: Box::default(),
+            unique: None,
             log: JobLog::default(),
         };
         Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)

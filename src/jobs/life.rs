@@ -69,7 +69,7 @@ impl Jobs {
             // It came too late, and was skipped instead.
             Ok(job) if job.state.is_terminal() => Ok(Started::Leave),
             Ok(job) => Ok(Started::Run(job)),
-            Err(ApplyError::NotFound | ApplyError::Refused(_)) => Ok(Started::Leave),
+            Err(ApplyError::NotFound | ApplyError::Refused(_) | ApplyError::KeyHeld(_)) => Ok(Started::Leave),
             Err(ApplyError::Store(error)) => Err(error),
         }
     }

@@ -9,6 +9,7 @@ mod running;
 mod service;
 mod steer;
 mod submit;
+mod unique;
 mod waiters;
 
 pub(crate) use life::Started;
@@ -21,3 +22,4 @@ pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
 pub use steer::{CancelError, Canceled, RetryError};
 pub use submit::SubmitError;
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};
+pub use unique::Accepted;

@@ -10,7 +10,7 @@ use super::parts::{guard, mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
-use crate::http::Api;
+use crate::http::{Api, Idempotency};
 use crate::kinds::{EmailHandler, NoopHandler};
 use crate::mail::Mailer;
 use crate::shutdown::{self, Patience, Phase};
@@ -129,6 +129,7 @@ impl Builder {
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,
             guard: guard(&config, &clock),
+            idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
         Ok(Prepared { api, spill, patience })

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::{
-    ATTEMPTS_KEPT, Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName,
-    Spec, StateName, Tag, Timestamp,
+    ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
+    Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Unique, UniqueKey,
 };
 
 const VERSION: u32 = 1;
@@ -102,6 +104,15 @@ struct Line {
     max_attempts: u32,
     timeout_ms: u64,
     tags: Box<[Tag]>,
+    /// Older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<UniqueLine>,
+    /// What came of it, when it is done and only kept for the sake of its unique key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<ResultLine>,
+    /// Why nothing came of it, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    skip_reason: Option<Box<str>>,
     attempt: u32,
     runs: u32,
     sequence: u64,
@@ -109,6 +120,18 @@ struct Line {
     error: Option<JobError>,
     attempts: Vec<Attempt>,
     log: Vec<LogLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UniqueLine {
+    key: UniqueKey,
+    for_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ResultLine {
+    media_type: String,
+    base64: String,
 }
 
 impl SpillFile {
@@ -313,11 +336,23 @@ impl Line {
             JobState::Scheduled { due } | JobState::Failed { due } => due,
             JobState::Pending { since, .. } | JobState::Processing { since, .. } => since,
             JobState::DeadLettered { at } => at,
+            JobState::Completed { at, .. } | JobState::Skipped { at, .. } if job.hold() != Hold::Free => at,
             JobState::Completed { .. } | JobState::Skipped { .. } | JobState::Canceled { .. } => return None,
         };
         let state = match job.state.name() {
             StateName::Processing => StateName::Pending,
             state => state,
+        };
+        let result = match &job.state {
+            JobState::Completed { result: ResultSlot::Kept(result), .. } => Some(ResultLine {
+                media_type: result.media_type.clone().into_owned(),
+                base64: BASE64_STANDARD.encode(&result.bytes),
+            }),
+            _ => None,
+        };
+        let skip_reason = match &job.state {
+            JobState::Skipped { reason, .. } => Some(reason.clone()),
+            _ => None,
         };
         let spec = &job.spec;
         Some(Self {
@@ -334,6 +369,12 @@ impl Line {
             max_attempts: spec.max_attempts,
             timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
             tags: spec.tags.clone(),
+            unique: spec.unique.as_ref().map(|unique| UniqueLine {
+                key: unique.key.clone(),
+                for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
+            }),
+            result,
+            skip_reason,
             attempt: job.attempt,
             runs: job.runs,
             sequence: job.sequence,
@@ -356,6 +397,10 @@ impl Line {
             StateName::Scheduled => JobState::Scheduled { due: self.at },
             StateName::Failed => JobState::Failed { due: self.at },
             StateName::DeadLettered => JobState::DeadLettered { at: self.at },
+            StateName::Completed => JobState::Completed { at: self.at, result: result_of(self.result)? },
+            StateName::Skipped => {
+                JobState::Skipped { at: self.at, reason: self.skip_reason.unwrap_or_default() }
+            }
             other => return Err(format!("a spilled job cannot be {other}")),
         };
         let spec = Spec {
@@ -367,6 +412,11 @@ impl Line {
             max_attempts: self.max_attempts,
             timeout: Duration::from_millis(self.timeout_ms),
             tags: self.tags,
+            unique: self.unique.map(|UniqueLine { key, for_ms }| {
+                // Never longer than it can be asked for, whatever stands in the file.
+                let window = Duration::from_millis(for_ms).min(Unique::LONGEST_WINDOW);
+                Box::new(Unique { key, window })
+            }),
             log: JobLog::from_lines(self.log),
         };
         Ok(Job {
@@ -381,6 +431,14 @@ impl Line {
             ..Job::new(spec, state, self.expires_at)
         })
     }
+}
+
+fn result_of(line: Option<ResultLine>) -> Result<ResultSlot, String> {
+    let Some(ResultLine { media_type, base64 }) = line else {
+        return Ok(ResultSlot::Null);
+    };
+    let bytes = BASE64_STANDARD.decode(base64).map_err(|_| "its result is not base64".to_owned())?;
+    Ok(JobResult { media_type: media_type.into(), bytes: bytes.into() }.into())
 }
 
 /// The absolute path of the file itself, which need not exist, without links.

@@ -19,6 +19,10 @@ fn job(n: u128) -> Job {
         max_attempts: 3,
         timeout: Duration::from_millis(1_500),
         tags: [Tag::new("ü").unwrap()].into(),
+        unique: Some(Box::new(Unique {
+            key: UniqueKey::new("k").unwrap(),
+            window: Duration::from_millis(7),
+        })),
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))
@@ -67,6 +71,56 @@ fn what_is_written_is_read() {
     file.clear().unwrap();
     assert!(file.read().unwrap().jobs.is_empty());
     file.clear().unwrap();
+}
+
+#[test]
+fn what_is_done_is_kept_as_long_as_it_has_a_key() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    let done = |n, ending| {
+        let mut job = job(n);
+        job.apply(Change::Start, at(6)).unwrap();
+        job.apply(Change::Settle { run: 1, ending }, at(7)).unwrap();
+        job
+    };
+    let result = JobResult { media_type: "image/png".into(), bytes: vec![0, 255, b'\n'].into() };
+    let completed = done(1, Ending::Completed(ResultSlot::Kept(Arc::new(result))));
+    let skipped = done(2, Ending::Skipped { reason: "no need".into() });
+    let nothing = done(3, Ending::Completed(ResultSlot::Null));
+    // Of canceled ones and of those without a key nothing is of use to anybody.
+    let mut plain = nothing.clone();
+    let spec = Arc::get_mut(&mut plain.spec);
+    assert!(spec.is_none(), "the clone shares it");
+    plain.spec = job(4).spec;
+    Arc::get_mut(&mut plain.spec).unwrap().unique = None;
+    let jobs = arcs([completed, skipped, nothing, done(5, Ending::Canceled), plain]);
+    file.write(&jobs, at(10)).unwrap();
+    let found = file.read().unwrap();
+    assert!(found.rejected.is_empty());
+    let (read, written): (Vec<_>, Vec<_>) =
+        (found.jobs.iter().map(text).collect(), jobs[..3].iter().map(|job| text(job)).collect());
+    assert_eq!(read, written);
+
+    // A result that cannot be read is not taken for none.
+    let content = fs::read_to_string(file.path()).unwrap();
+    fs::write(file.path(), content.replace("\"base64\":\"", "\"base64\":\"!")).unwrap();
+    let found = file.read().unwrap();
+    assert_eq!((found.jobs.len(), found.rejected.len()), (2, 1));
+    assert_eq!(found.rejected[0].reason, "its result is not base64");
+}
+
+#[test]
+fn files_from_before_there_were_keys_are_read() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&arcs([job(1)]), at(10)).unwrap();
+    let content = fs::read_to_string(file.path()).unwrap();
+    let older = content.replace("\"unique\":{\"key\":\"k\",\"for_ms\":7},", "");
+    assert!(older.len() < content.len());
+    fs::write(file.path(), older).unwrap();
+    let found = file.read().unwrap();
+    assert_eq!((found.jobs.len(), found.rejected.len()), (1, 0));
+    assert!(found.jobs[0].spec.unique.is_none());
 }
 
 #[test]

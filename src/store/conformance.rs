@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::unique_conformance as unique;
 use super::{ApplyError, Filter, InsertError, ListQuery, Retention, Store};
 use crate::job::{
     AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, QueueName, ResultSlot,
@@ -36,22 +37,27 @@ pub async fn check(make: impl Fn(Vec<QueueName>, Retention) -> Box<dyn Store>) {
     removes_what_is_as_expected(&*make()).await;
     one_of_many_wins(make().into()).await;
     one_of_many_removes(make().into()).await;
+    unique::keeps_one_of_the_same_work(&*make()).await;
+    unique::lets_go_of_a_key(&*make()).await;
+    unique::takes_a_key_again_on_retry(&*make()).await;
+    unique::forgets_holders_last(&*make()).await;
+    unique::makes_one_of_many(make().into()).await;
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn id(n: u128) -> JobId {
+pub(super) fn id(n: u128) -> JobId {
     JobId::from_uuid(uuid::Uuid::from_u128(n))
 }
 
-fn queue(name: &str) -> QueueName {
+pub(super) fn queue(name: &str) -> QueueName {
     QueueName::new(name).expect("a valid name")
 }
 
 /// A pending job; the time of its acceptance follows its number.
-fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
+pub(super) fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
     let created_at = at(i64::try_from(n).expect("a small number"));
     let spec = Spec {
         id: id(n),
@@ -62,6 +68,7 @@ fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         max_attempts: 2,
         timeout: Duration::from_mins(1),
         tags: tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect(),
+        unique: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(0), since: created_at }, None)
@@ -79,20 +86,20 @@ async fn insert(store: &dyn Store, job: Job) -> JobId {
     id
 }
 
-async fn state(store: &dyn Store, id: JobId) -> StateName {
+pub(super) async fn state(store: &dyn Store, id: JobId) -> StateName {
     store.get(id).await.expect("an answer").expect("the job").state.name()
 }
 
-async fn finish(store: &dyn Store, id: JobId, ending: Ending, now: i64) {
+pub(super) async fn finish(store: &dyn Store, id: JobId, ending: Ending, now: i64) {
     let job = store.apply(id, Change::Start, at(now)).await.expect("a pending job starts");
     store.apply(id, Change::Settle { run: job.runs, ending }, at(now)).await.expect("a running job settles");
 }
 
-fn completed() -> Ending {
+pub(super) fn completed() -> Ending {
     Ending::Completed(ResultSlot::Null)
 }
 
-fn failed(retryable: bool, retry_at: i64) -> Ending {
+pub(super) fn failed(retryable: bool, retry_at: i64) -> Ending {
     let error = Arc::new(JobError { code: "smtp-550".into(), message: "No such User".into(), retryable });
     Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(retry_at) }
 }
@@ -176,6 +183,11 @@ fn query(filter: Filter, before: Option<JobId>, limit: usize) -> ListQuery {
 async fn ids(store: &dyn Store, query: ListQuery) -> (Vec<u128>, Option<JobId>) {
     let page = store.list(&query).await.expect("an answer");
     (page.jobs.iter().map(|job| job.id().as_uuid().as_u128()).collect(), page.next)
+}
+
+/// The numbers of all jobs, newest first.
+pub(super) async fn all(store: &dyn Store) -> Vec<u128> {
+    ids(store, query(Filter::default(), None, 100)).await.0
 }
 
 async fn lists_newest_first(store: &dyn Store) {

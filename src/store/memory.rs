@@ -1,7 +1,8 @@
 //! A store in the memory of this process.
 //!
-//! The rows are in a sharded map; beside it stand three indexes, each behind a lock of its own that is held for a few
-//! instructions: the order of ids for lists, the due times of each queue, and the order of finishing for retention.
+//! The rows are in a sharded map; beside it stand four indexes, each behind a lock of its own that is held for a few
+//! instructions: the order of ids for lists, the due times of each queue, the order of finishing for retention, and the
+//! holders of unique keys.
 //! Indexes change while their row is held, but are read without it, so whoever takes an id from one looks at the row.
 //!
 //! Order of locks: a row first, then an index; never the other way round.
@@ -14,19 +15,23 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
-use super::finished::{Finished, Retention};
-use super::{Answer, ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
-use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
+use super::finished::{End, Finished, Retention};
+use super::unique::{Holders, Row, without};
+use super::{
+    Answer, ApplyError, Counts, Due, Duplicate, Durability, InsertError, ListQuery, Page, Store, StoreError,
+};
+use crate::job::{Change, Hold, Job, JobId, KindName, QueueName, StateName, Timestamp, UniqueKey};
 
 /// How many ids a list looks at before it lets others at the index.
 const LIST_STEP: usize = 256;
 
-/// A store that lives and dies with the process.
+/// A store that lives and dies with the process. How it keeps unique keys stands in `unique.rs`.
 pub struct MemoryStore {
-    rows: DashMap<JobId, Arc<Job>, RandomState>,
+    pub(super) rows: DashMap<JobId, Arc<Job>, RandomState>,
     order: Mutex<BTreeSet<JobId>>,
     shelves: HashMap<QueueName, Shelf, RandomState>,
-    finished: Mutex<Finished>,
+    pub(super) finished: Mutex<Finished>,
+    pub(super) holders: Mutex<Holders>,
     retention: Retention,
 }
 
@@ -43,15 +48,29 @@ struct Keys {
     state: StateName,
     wakes_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+    hold: Hold,
 }
 
 impl Keys {
     fn of(job: &Job) -> Self {
-        Self { state: job.state.name(), wakes_at: job.wakes_at(), finished_at: job.state.finished_at() }
+        Self {
+            state: job.state.name(),
+            wakes_at: job.wakes_at(),
+            finished_at: job.state.finished_at(),
+            hold: job.hold(),
+        }
+    }
+
+    fn end(&self) -> Option<End> {
+        let holds = match self.hold {
+            Hold::Until(until) => Some(until),
+            Hold::Free | Hold::Kept => None,
+        };
+        Some(End { state: self.state, at: self.finished_at?, holds })
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that is done under these locks can leave half a change behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -64,6 +83,7 @@ impl MemoryStore {
             order: Mutex::default(),
             shelves: queues.into_iter().map(|queue| (queue, Shelf::default())).collect(),
             finished: Mutex::default(),
+            holders: Mutex::default(),
             retention,
         }
     }
@@ -82,37 +102,67 @@ impl MemoryStore {
         self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
     }
 
-    fn insert_now(&self, jobs: &[Arc<Job>]) -> Result<(), InsertError> {
+    fn insert_now(&self, jobs: &[Arc<Job>]) -> Result<Vec<Duplicate>, InsertError> {
         for job in jobs {
             self.shelf(&job.spec.queue)?;
         }
-        for (n, job) in jobs.iter().enumerate() {
-            let vacant = match self.rows.entry(job.id()) {
-                Entry::Vacant(entry) => {
-                    // Indexed while the row is held: nobody can change it before the indexes know of it.
-                    let row = entry.insert(Arc::clone(job));
-                    self.reindex(&row, None, Some(Keys::of(&row)))?;
-                    true
+        // Of jobs without a unique key there is none, and then this costs nothing.
+        let mut duplicates: Vec<Duplicate> = Vec::new();
+        for (index, job) in jobs.iter().enumerate() {
+            match self.insert_row(job)? {
+                Row::Kept => {}
+                Row::HeldBy(holder) => duplicates.push(Duplicate { index, holder }),
+                Row::Taken => {
+                    for (_, inserted) in without(&duplicates, &jobs[..index]) {
+                        self.remove_if(inserted.id(), |_| true);
+                    }
+                    return Err(InsertError::Taken(job.id()));
                 }
-                Entry::Occupied(_) => false,
-            };
-            // Not inside the match: its guard may hold the very shard that the others are in.
-            if !vacant {
-                for inserted in &jobs[..n] {
-                    self.remove_if(inserted.id(), |_| true);
-                }
-                return Err(InsertError::Taken(job.id()));
             }
         }
-        lock(&self.order).extend(jobs.iter().map(|job| job.id()));
-        Ok(())
+        lock(&self.order).extend(without(&duplicates, jobs).map(|(_, job)| job.id()));
+        Ok(duplicates)
+    }
+
+    fn insert_row(&self, job: &Arc<Job>) -> Result<Row, StoreError> {
+        let keys = Keys::of(job);
+        let now = job.spec.created_at;
+        loop {
+            let held_by = match self.rows.entry(job.id()) {
+                Entry::Occupied(_) => return Ok(Row::Taken),
+                // Claimed and indexed while the row is held: who finds it by its key waits until it is there, and nobody
+                // can change it before the indexes know of it.
+                Entry::Vacant(entry) => match self.claim(job, keys.hold, now) {
+                    Ok(()) => {
+                        let row = entry.insert(Arc::clone(job));
+                        self.reindex(&row, None, Some(keys))?;
+                        return Ok(Row::Kept);
+                    }
+                    Err(holder) => holder,
+                },
+            };
+            // Not inside the match: its guard may hold the very shard that the holder is in. Whoever has let go of the
+            // key in between leaves it to the next round.
+            if let Some(holder) = self.holding(held_by, now) {
+                return Ok(Row::HeldBy(holder));
+            }
+        }
     }
 
     fn apply_now(&self, id: JobId, change: Change, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
         let mut row = self.rows.get_mut(&id).ok_or(ApplyError::NotFound)?;
         let before = Keys::of(&row);
+        let retried = matches!(change, Change::Retry { .. } | Change::Redrive { .. });
+        if retried {
+            self.claim(&row, Hold::Kept, at).map_err(ApplyError::KeyHeld)?;
+        }
         // Copies the job only while a reader holds it.
-        Arc::make_mut(&mut row).apply(change, at)?;
+        if let Err(refused) = Arc::make_mut(&mut row).apply(change, at) {
+            if retried {
+                lock(&self.holders).follow(&row, before.hold);
+            }
+            return Err(refused.into());
+        }
         let job = Arc::clone(&row);
         self.reindex(&job, Some(before), Some(Keys::of(&job)))?;
         drop(row);
@@ -144,15 +194,19 @@ impl MemoryStore {
                 due.insert((new, job.id()));
             }
         }
-        let finished = |keys: Option<Keys>| keys.and_then(|keys| Some((keys.state, keys.finished_at?)));
-        if finished(before) != finished(after) {
+        let end = |keys: Option<Keys>| keys.and_then(|keys| keys.end());
+        if end(before) != end(after) {
             let mut index = lock(&self.finished);
-            if finished(before).is_some() {
-                index.leave();
+            if let Some(end) = end(before) {
+                index.leave(end, job.id(), &self.retention);
             }
-            if let Some((state, at)) = finished(after) {
-                index.enter(state, at, job.id());
+            if let Some(end) = end(after) {
+                index.enter(end, job.id(), &self.retention);
             }
+        }
+        let hold = |keys: Option<Keys>| keys.map_or(Hold::Free, |keys| keys.hold);
+        if before.is_some() && hold(before) != hold(after) {
+            lock(&self.holders).follow(job, hold(after));
         }
         Ok(())
     }
@@ -263,8 +317,17 @@ impl Store for MemoryStore {
         Durability::Memory
     }
 
-    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>> {
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>> {
         Answer::now(self.insert_now(&jobs))
+    }
+
+    fn holder<'a>(
+        &'a self,
+        kind: &'a KindName,
+        key: &'a UniqueKey,
+        now: Timestamp,
+    ) -> Answer<'a, Result<Option<Arc<Job>>, StoreError>> {
+        Answer::now(Ok(self.holder_now(kind, key, now)))
     }
 
     fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>> {
@@ -322,55 +385,13 @@ impl Store for MemoryStore {
 
     fn volatile(&self) -> Vec<Arc<Job>> {
         let ids: Vec<JobId> = lock(&self.order).iter().copied().collect();
-        let matters = |job: &Job| !job.state.is_terminal() || job.state.name() == StateName::DeadLettered;
+        let matters = |job: &Job| {
+            let is_dead = job.state.name() == StateName::DeadLettered;
+            !job.state.is_terminal() || is_dead || job.hold() != Hold::Free
+        };
         ids.iter()
             .filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row)))
             .filter(|job| matters(job))
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn retries_leave_nothing_behind() {
-        use crate::job::{Ending, JobLog, JobState, KindName, Spec};
-        use std::time::Duration;
-        let queue = QueueName::new("default").unwrap();
-        let hour = Duration::from_hours(1);
-        let retention = Retention { completed: hour, dead_lettered: hour, max_finished: 10 };
-        let store = MemoryStore::new([queue.clone()], retention);
-        let spec = Spec {
-            id: JobId::MIN,
-            kind: KindName::new("noop").unwrap(),
-            queue,
-            payload: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
-            created_at: Timestamp::from_millis(0),
-            max_attempts: 1,
-            timeout: hour,
-            tags: Box::default(),
-            log: JobLog::default(),
-        };
-        let state = JobState::Pending { turn: Some(0), since: Timestamp::from_millis(0) };
-        store.insert(vec![Arc::new(Job::new(spec, state, None))]).await.unwrap();
-        for round in 1..=5_000 {
-            let at = Timestamp::from_millis(round);
-            let run = store.apply(JobId::MIN, Change::Start, at).await.unwrap().runs;
-            store.apply(JobId::MIN, Change::Settle { run, ending: Ending::Canceled }, at).await.unwrap();
-            store.sweep(at).await.unwrap();
-            store.apply(JobId::MIN, Change::Retry { turn: 0 }, at).await.unwrap();
-        }
-        let entries = lock(&store.finished).entries();
-        assert!(entries <= super::super::finished::STALE_ALLOWED + 1, "{entries} entries");
-    }
-
-    #[tokio::test]
-    async fn conforms() {
-        super::super::conformance::check(|queues, retention| {
-            Box::new(MemoryStore::new(queues, retention)) as Box<dyn Store>
-        })
-        .await;
     }
 }

@@ -6,7 +6,11 @@
 mod answer;
 mod finished;
 mod memory;
+#[cfg(test)]
+mod memory_tests;
 mod query;
+mod unique;
+mod unique_conformance;
 
 pub mod conformance;
 
@@ -20,7 +24,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::job::{Change, Job, JobId, QueueName, Refused, StateName, Timestamp};
+use crate::job::{Change, Job, JobId, KindName, QueueName, Refused, StateName, Timestamp, UniqueKey};
 
 /// Keeps jobs.
 pub trait Store: Send + Sync + 'static {
@@ -29,10 +33,26 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps new jobs: all or none.
     ///
+    /// But for those whose unique key another job holds when they were made: they are not kept, and given back with the
+    /// one that is the same work. Of many that come at once with one key, exactly one is kept; a key is taken and its row
+    /// kept in one step, as with a unique index. See [`Job::hold`] for how long a job holds its key.
+    ///
     /// # Errors
     ///
     /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same.
-    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>>;
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>>;
+
+    /// The job that holds a unique key at this time, if one does.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not answer.
+    fn holder<'a>(
+        &'a self,
+        kind: &'a KindName,
+        key: &'a UniqueKey,
+        now: Timestamp,
+    ) -> Answer<'a, Result<Option<Arc<Job>>, StoreError>>;
 
     /// The job as it stands.
     ///
@@ -43,9 +63,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes a job, and gives it back as it then stands.
     ///
+    /// A retry of a job that has let go of its unique key takes it again, or is refused when another job holds it.
+    ///
     /// # Errors
     ///
-    /// When there is no such job, when its state does not allow the change, or when the backend does not answer.
+    /// When there is no such job, when its state or the holder of its key does not allow the change, or when the backend
+    /// does not answer.
     fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>>;
 
     /// Forgets a job on request, if it is in this state at that very moment; says whether it was. Of several who ask at
@@ -92,16 +115,26 @@ pub trait Store: Send + Sync + 'static {
         queue: &'a QueueName,
     ) -> Answer<'a, Result<Option<Timestamp>, StoreError>>;
 
-    /// Forgets the finished jobs whose time is up; says how many.
+    /// Forgets the finished jobs whose time is up; says how many. A job that holds its unique key is not forgotten before
+    /// it lets go, however short the retention is; for want of room it is the last to go.
     ///
     /// # Errors
     ///
     /// When the backend does not answer.
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>>;
 
-    /// The jobs that would be gone with the process and still matter: everything that is not terminal, and the dead
-    /// letters, in the order of their ids. A store that outlives the process has none.
+    /// The jobs that would be gone with the process and still matter: everything that is not terminal, the dead letters,
+    /// and those that keep their unique key for a while after their end, in the order of their ids. A store that outlives the process has none.
     fn volatile(&self) -> Vec<Arc<Job>>;
+}
+
+/// A job that [`Store::insert`] did not keep, because another one is the same work. They come in the order of the jobs.
+#[derive(Clone, Debug)]
+pub struct Duplicate {
+    /// Which of the jobs that were to be inserted.
+    pub index: usize,
+    /// The one that holds its unique key.
+    pub holder: Arc<Job>,
 }
 
 /// What a crash would cost.
@@ -157,6 +190,9 @@ pub enum ApplyError {
     /// Its state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Its unique key belongs to another job by now.
+    #[error("its unique key belongs to the job {0}")]
+    KeyHeld(JobId),
     /// The backend does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

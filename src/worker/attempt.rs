@@ -267,7 +267,7 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
             true
         }
         // It was settled from outside, because it had not stopped in time.
-        Err(ApplyError::Refused(_) | ApplyError::NotFound) => {
+        Err(ApplyError::Refused(_) | ApplyError::NotFound | ApplyError::KeyHeld(_)) => {
             tracing::warn!(
                 job = %spec.id, kind = %spec.kind, attempt = run.attempt,
                 "late end of an abandoned attempt ignored"

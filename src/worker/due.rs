@@ -85,7 +85,7 @@ async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<bool, Halt> {
     match moved {
         // Refused or gone: somebody canceled or retried it while it waited for room.
         Ok(()) => Ok(true),
-        Err(ApplyError::Refused(_) | ApplyError::NotFound) => Ok(false),
+        Err(ApplyError::Refused(_) | ApplyError::NotFound | ApplyError::KeyHeld(_)) => Ok(false),
         Err(ApplyError::Store(error)) => Err(Halt::Store(error)),
     }
 }
