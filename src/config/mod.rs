@@ -24,6 +24,7 @@ mod retry;
 mod server;
 mod shutdown;
 mod smtp_url;
+mod tls;
 mod warnings;
 
 #[cfg(test)]
@@ -40,3 +41,4 @@ pub use mail::{Mail, MailTransport};
 pub use queues::Queue;
 pub use server::{Auth, AuthMode, Server};
 pub use shutdown::{Log, LogFormat, Shutdown};
+pub use tls::Tls;

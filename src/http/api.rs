@@ -1,6 +1,7 @@
 //! What every handler has at hand.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub struct Api {
     pub base_url: String,
     /// Bytes of one request body.
     pub body_limit: usize,
+    /// How long one request body may take to arrive.
+    pub body_timeout: Duration,
 }
 
 /// The URL of a job or of a part of it, as it stands in answers.

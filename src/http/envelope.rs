@@ -3,16 +3,17 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
 use super::body;
+use super::connection::{Answering, Traffic};
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 
@@ -63,13 +64,16 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (api, service) = (Rc::clone(&self.api), Rc::clone(&self.service));
         let id = request_id(request.request(), &api);
+        // A server that is not ours has other connections.
+        let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         Box::pin(async move {
             // Nobody reads the body of a GET (RFC 9110 §9.3.1), and a body that was not read costs the connection.
             if matches!(*request.method(), Method::GET | Method::HEAD) {
                 let payload = request.take_payload();
-                if let Err(problem) = body::discard(request.request(), payload, api.body_limit).await {
-                    let response = request.error_response(problem);
-                    return Ok(finish(response, &api, id));
+                if let Err(problem) = body::discard(request.request(), payload, &api).await {
+                    let response = finish(request.error_response(problem), &api, id);
+                    tell(answering_on, &response);
+                    return Ok(response);
                 }
             }
             let answering = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
@@ -84,8 +88,21 @@ where
                     return Err(problem.into());
                 }
             };
-            Ok(finish(response, &api, id))
+            let response = finish(response, &api, id);
+            tell(answering_on, &response);
+            Ok(response)
         })
+    }
+}
+
+/// Tells the connection what kind of answer it was.
+fn tell(answering_on: Option<Answering>, response: &ServiceResponse<BoxBody>) {
+    let Some(answering_on) = answering_on else { return };
+    let response = response.response();
+    if response.body().size() == BodySize::Stream {
+        answering_on.streams();
+    } else if response.head().connection_type() == ConnectionType::Close {
+        answering_on.closes();
     }
 }
 

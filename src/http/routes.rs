@@ -58,7 +58,7 @@ fn read() -> Route {
 /// A path with the methods that it knows; every other one is refused with those in `Allow` (RFC 9110 §15.5.6).
 fn at(path: &str, allow: &'static str) -> Resource {
     let refuse = move |request: HttpRequest, payload: Payload, api: Data<Api>| async move {
-        body::discard(&request, payload, api.body_limit).await?;
+        body::discard(&request, payload, &api).await?;
         let detail = format!("{} is not among the methods of this path: {allow}.", request.method());
         let problem = Problem::new(ProblemType::MethodNotAllowed, detail);
         Err::<HttpResponse, _>(
@@ -69,6 +69,6 @@ fn at(path: &str, allow: &'static str) -> Resource {
 }
 
 async fn not_found(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::discard(&request, payload, &api).await?;
     Err(Problem::new(ProblemType::NotFound, "There is nothing at this path."))
 }
