@@ -14,10 +14,11 @@ use crate::server::{Backroom, StartError};
 /// With exit code 78 and every fault.
 pub fn check(examined: Result<Loaded, Box<Refused>>, out: &mut impl Write) -> Result<(), Ended> {
     let loaded = examined.map_err(|refused| refused_start(*refused))?;
-    let (queues, bind) = (loaded.config.queues.len(), loaded.config.server.bind);
+    let (queues, server) = (loaded.config.queues.len(), &loaded.config.server);
+    let url = format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.bind);
     match mail_stage(loaded.config, &loaded.effective) {
         Ok(rendered) => {
-            writeln!(out, "ok: {queues} queues, {rendered} templates rendered, would listen on {bind}")?;
+            writeln!(out, "ok: {queues} queues, {rendered} templates rendered, would listen on {url}")?;
             Ok(())
         }
         Err(faults) => Err(Ended::config(faults.join("\n"))),

@@ -10,6 +10,9 @@ type Durations = RangeInclusive<Duration>;
 pub(super) const HTTP_WORKERS: RangeInclusive<usize> = 0..=256;
 pub(super) const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=64 << 20;
 pub(super) const HEADER_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const BODY_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const WRITE_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 pub(super) const KEEP_ALIVE: Durations = Duration::ZERO..=Duration::from_hours(1);
 
 pub(super) const NAMES: RangeInclusive<usize> = 0..=100;

@@ -88,6 +88,9 @@ impl Config {
         faults.number("server.http_workers", server.http_workers, &bounds::HTTP_WORKERS);
         faults.number("server.body_limit", server.body_limit as u64, &bounds::BODY_LIMIT);
         faults.duration("server.header_timeout", server.header_timeout, &bounds::HEADER_TIMEOUT);
+        faults.duration("server.body_timeout", server.body_timeout, &bounds::BODY_TIMEOUT);
+        faults.duration("server.write_timeout", server.write_timeout, &bounds::WRITE_TIMEOUT);
+        faults.number("server.max_connections", server.max_connections, &bounds::MAX_CONNECTIONS);
         faults.duration("server.keep_alive", server.keep_alive, &bounds::KEEP_ALIVE);
     }
 
@@ -228,6 +231,7 @@ mod tests {
             let server = &mut config.server;
             (server.http_workers, server.body_limit) = (257, 0);
             (server.header_timeout, server.keep_alive) = (Duration::ZERO, long);
+            (server.body_timeout, server.write_timeout, server.max_connections) = (long, long, 0);
             server.public_url = Some("https://h/".into());
             let kind = config.kinds.get_mut("noop").unwrap();
             *kind = Kind {
@@ -254,6 +258,9 @@ mod tests {
                 "server.http_workers",
                 "server.body_limit",
                 "server.header_timeout",
+                "server.body_timeout",
+                "server.write_timeout",
+                "server.max_connections",
                 "server.keep_alive",
                 "queues.default.capacity",
                 "queues.default.concurrency",

@@ -290,13 +290,7 @@ mod tests {
             ["--set: queus: unknown section; did you mean \"queues\"?"]
         );
         // Those of later releases are unknown in this one.
-        for later in [
-            "webhooks.secret=x",
-            "schedules.a.cron=x",
-            "auth.tokns=x",
-            "server.tls=x",
-            "queues.mail.rate_limit=1",
-        ] {
+        for later in ["webhooks.secret=x", "schedules.a.cron=x", "auth.tokns=x", "queues.mail.rate_limit=1"] {
             assert_eq!(faults(&[later]).len(), 1, "{later}");
         }
     }

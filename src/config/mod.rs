@@ -26,6 +26,7 @@ mod retry;
 mod server;
 mod shutdown;
 mod smtp_url;
+mod tls;
 mod warnings;
 
 #[cfg(test)]
@@ -45,3 +46,4 @@ pub use mail::{Mail, MailTransport};
 pub use queues::Queue;
 pub use server::Server;
 pub use shutdown::{Log, LogFormat, Shutdown};
+pub use tls::Tls;

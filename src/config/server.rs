@@ -9,6 +9,7 @@ use reqwest::Url;
 use super::bounds;
 use super::names;
 use super::reader::{Reader, Section};
+use super::tls::Tls;
 
 /// Says where and how to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,8 +24,14 @@ pub struct Server {
     pub http_workers: usize,
     /// The largest request body, in bytes: 1 KiB to 64 MiB. More is answered with 413.
     pub body_limit: usize,
-    /// How long a client may take to send the head of its request: 10 ms to 10 min.
+    /// How long a client may take to send the head of a request, and before that for its TLS handshake: 10 ms to 10 min.
     pub header_timeout: Duration,
+    /// How long a client may take to send the body of a request: 10 ms to 10 min.
+    pub body_timeout: Duration,
+    /// How long a client may take none of its answer: 10 ms to 10 min.
+    pub write_timeout: Duration,
+    /// Connections served at the same time: 1 to 1,000,000. More wait to be accepted.
+    pub max_connections: usize,
     /// How long an idle connection is kept: nothing to 1 h. Zero closes it after each answer.
     pub keep_alive: Duration,
     /// A file that receives the address really listened on, once it is.
@@ -34,6 +41,8 @@ pub struct Server {
     pub allowed_hosts: Vec<String>,
     /// Origins whose pages may use it, as browsers send them: up to 100; or `*` alone for every one.
     pub cors_origins: Vec<String>,
+    /// With it every connection is HTTPS.
+    pub tls: Option<Tls>,
 }
 
 impl Server {
@@ -44,10 +53,14 @@ impl Server {
             http_workers: s.integer("http_workers", bounds::HTTP_WORKERS),
             body_limit: s.size("body_limit", bounds::BODY_LIMIT) as usize,
             header_timeout: s.duration("header_timeout", bounds::HEADER_TIMEOUT),
+            body_timeout: s.duration("body_timeout", bounds::BODY_TIMEOUT),
+            write_timeout: s.duration("write_timeout", bounds::WRITE_TIMEOUT),
+            max_connections: s.integer("max_connections", bounds::MAX_CONNECTIONS),
             keep_alive: s.duration("keep_alive", bounds::KEEP_ALIVE),
             address_file: s.path("address_file"),
             allowed_hosts: s.list("allowed_hosts", bounds::NAMES, names::host),
             cors_origins: cors_origins(s),
+            tls: Tls::read(s),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub struct Api {
     pub guard: Arc<Guard>,
     /// What was accepted under idempotency keys.
     pub idempotency: Idempotency,
+    /// How long one request body may take to arrive.
+    pub body_timeout: Duration,
 }
 
 /// The URL of a job or of a part of it, as it stands in answers.

@@ -1,4 +1,4 @@
-//! Reading a request body, within its bound.
+//! Reading a request body, within its bounds of size and time.
 
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
@@ -12,6 +12,7 @@ use futures_util::{Stream, StreamExt as _};
 use super::api::Api;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use crate::job::format_duration;
 use crate::jobs::SubmitError;
 
 /// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was
@@ -19,8 +20,26 @@ use crate::jobs::SubmitError;
 ///
 /// # Errors
 ///
-/// A body above the limit, which ends the connection, and a connection that breaks off.
+/// A body above the limit or too slow, which ends the connection, and a connection that breaks off.
 pub(super) async fn read(
+    request: &HttpRequest,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    api: &Api,
+) -> Result<Bytes, Problem> {
+    // Most bodies are there already: those set no timer.
+    match tokio::time::timeout(api.body_timeout, whole(request, payload, api.body_limit)).await {
+        Ok(body) => body,
+        Err(_) => {
+            let allowed = format_duration(api.body_timeout);
+            let detail =
+                format!("The body did not arrive within {allowed}. Nothing was accepted: send it again.");
+            // RFC 9110 §15.5.9: the connection ends, because what is left of the body would be taken for a request.
+            Err(Problem::new(ProblemType::RequestTimeout, detail).close())
+        }
+    }
+}
+
+async fn whole(
     request: &HttpRequest,
     mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
@@ -61,7 +80,7 @@ pub(super) async fn read(
 ///
 /// As [`read`] and [`require_json`].
 pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, Problem> {
-    let body = read(request, payload, api.body_limit).await?;
+    let body = read(request, payload, api).await?;
     require_json(request)?;
     Ok(body)
 }
@@ -83,12 +102,12 @@ pub(super) fn refuse_when_draining(api: &Api) -> Result<(), Problem> {
 pub(super) async fn discard(
     request: &HttpRequest,
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-    limit: usize,
+    api: &Api,
 ) -> Result<(), Problem> {
     if is_endless(request) {
         return Ok(());
     }
-    read(request, payload, limit).await.map(drop)
+    read(request, payload, api).await.map(drop)
 }
 
 /// Whether what follows the head is no body but whatever the client says next: it has no end that could be waited for.
@@ -109,8 +128,8 @@ fn is_endless(request: &HttpRequest) -> bool {
 /// # Errors
 ///
 /// As [`read`]; and, where there is a body, as [`require_json`].
-pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, limit: usize) -> Result<(), Problem> {
-    let body = read(request, payload, limit).await?;
+pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, api: &Api) -> Result<(), Problem> {
+    let body = read(request, payload, api).await?;
     if body.is_empty() { Ok(()) } else { require_json(request) }
 }
 

@@ -4,15 +4,16 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
+use super::connection::{Answering, Traffic};
 use super::guard::Verdict;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
@@ -67,13 +68,15 @@ where
         let id = request_id(request.request(), &api);
         let page = api.guard.page(request.request());
         let verdict = api.guard.judge(request.request(), page.as_ref());
+        // A server that is not ours has other connections.
+        let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         Box::pin(async move {
             // Nobody else reads the body of a GET (RFC 9110 §9.3.1) nor of what is not let in, and a body that was not read
             // costs the connection.
             if !matches!(verdict, Verdict::Pass) || matches!(*request.method(), Method::GET | Method::HEAD) {
                 let payload = request.take_payload();
-                if let Err(problem) = body::discard(request.request(), payload, api.body_limit).await {
-                    return Ok(finish(request.error_response(problem), &api, id, page));
+                if let Err(problem) = body::discard(request.request(), payload, &api).await {
+                    return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
                 }
             }
             match verdict {
@@ -81,10 +84,10 @@ where
                 Verdict::Preflight => {
                     let mut response = HttpResponse::NoContent().finish();
                     cors::allow(response.headers_mut());
-                    return Ok(finish(request.into_response(response), &api, id, page));
+                    return Ok(told(finish(request.into_response(response), &api, id, page), answering_on));
                 }
                 Verdict::Refuse(problem) => {
-                    return Ok(finish(request.error_response(problem), &api, id, page));
+                    return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
                 }
             }
             let answering = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
@@ -106,9 +109,22 @@ where
                     return Err(problem.into());
                 }
             };
-            Ok(finish(response, &api, id, page))
+            Ok(told(finish(response, &api, id, page), answering_on))
         })
     }
+}
+
+/// Tells the connection what kind of answer it was.
+fn told(response: ServiceResponse<BoxBody>, answering_on: Option<Answering>) -> ServiceResponse<BoxBody> {
+    if let Some(answering_on) = answering_on {
+        let inner = response.response();
+        if inner.body().size() == BodySize::Stream {
+            answering_on.streams();
+        } else if inner.head().connection_type() == ConnectionType::Close {
+            answering_on.closes();
+        }
+    }
+    response
 }
 
 fn finish(

@@ -113,7 +113,7 @@ pub(super) async fn cancel(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::discard(&request, payload, &api).await?;
     let (mut response, job) = match api.jobs.cancel(id(&request)?).await? {
         Canceled::Now(job) => (HttpResponse::Ok(), job),
         Canceled::Requested(job) => (HttpResponse::Accepted(), job),
@@ -127,7 +127,7 @@ pub(super) async fn retry(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::unneeded(&request, payload, api.body_limit).await?;
+    body::unneeded(&request, payload, &api).await?;
     let job = api.jobs.retry(id(&request)?).await?;
     Ok(accepted(&api, &Accepted::New(job)))
 }

@@ -88,7 +88,7 @@ impl HttpServiceFactory for Path {
             let needs = methods.iter().find(|(known, _)| *known == method).map(|(_, needs)| *needs);
             let allow = allow.clone();
             async move {
-                body::discard(&request, payload, api.body_limit).await?;
+                body::discard(&request, payload, &api).await?;
                 Err::<HttpResponse, _>(match needs {
                     Some(needs) => refusal(&request, needs),
                     None => not_allowed(&request, &allow),

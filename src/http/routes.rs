@@ -43,6 +43,6 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
 }
 
 async fn not_found(request: HttpRequest, payload: Payload, api: Data<Api>) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::discard(&request, payload, &api).await?;
     Err(Problem::new(ProblemType::NotFound, "There is nothing at this path."))
 }

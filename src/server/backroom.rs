@@ -29,7 +29,13 @@ pub struct Backroom {
 impl Backroom {
     /// Begins with a configuration and the built-in kinds.
     pub fn builder(config: Config) -> Builder {
-        Builder { config, clock: Clock::system(), registry: Registry::new(), faults: Vec::new() }
+        Builder {
+            config,
+            clock: Clock::system(),
+            registry: Registry::new(),
+            faults: Vec::new(),
+            workers_on: None,
+        }
     }
 
     /// The service: submit, ask, cancel.

@@ -4,9 +4,11 @@ mod backroom;
 mod builder;
 mod listening;
 mod parts;
+mod reload;
 
 pub use backroom::Backroom;
 pub use builder::{BUILT_IN_KINDS, Builder, StartError};
 pub use listening::Server;
+pub use reload::Reload;
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
 pub use tokio_util::sync::CancellationToken;

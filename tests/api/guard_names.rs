@@ -172,32 +172,3 @@ async fn more_names_can_be_given() {
         app.stop().await;
     }
 }
-
-#[tokio::test]
-async fn a_head_has_its_limits() {
-    let app = TestApp::start().await;
-    let head = |target: usize, headers: usize, length: usize| {
-        let mut head = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n", "x".repeat(target - 1));
-        for n in 2..headers {
-            write!(head, "x-{n}: y\r\n").unwrap();
-        }
-        let rest = length.saturating_sub(head.len() + "x: \r\n\r\n".len());
-        format!("{head}x: {}\r\n\r\n", "y".repeat(rest))
-    };
-    // 96 headers, a target of 65,534 bytes: those of actix and of `http`.
-    for (request, status) in [
-        (head(2, 95, 0), 404),
-        (head(2, 96, 0), 404),
-        (head(2, 97, 0), 431),
-        (head(65_533, 2, 0), 404),
-        (head(65_534, 2, 0), 404),
-        (head(65_535, 2, 0), 400),
-        (head(2, 2, 100_000), 404),
-        (head(2, 2, 200_000), 431),
-    ] {
-        let mut raw = Raw::connect(&app).await;
-        raw.send(&request).await;
-        assert_eq!(raw.answer().await.status, status, "{} bytes", request.len());
-    }
-    app.stop().await;
-}

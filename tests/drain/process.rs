@@ -115,7 +115,8 @@ impl Place {
     pub(crate) async fn start_with(&self, more: &[&str]) -> Process {
         let (child, log) = self.spawn(more);
         let listening = message(&log, "listening").await;
-        let base = format!("http://{}", listening["address"].as_str().unwrap());
+        let text = |name: &str| listening[name].as_str().unwrap().to_owned();
+        let base = format!("{}://{}", text("scheme"), text("address"));
         Process {
             child,
             base,
