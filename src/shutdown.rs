@@ -211,9 +211,8 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
         }
     }
     let taken = fitting.len();
-    // The store forgets dead letters in the order in which it got them.
-    fitting.sort_by_key(|job| job.state.finished_at());
-    jobs.store().insert(fitting).await?;
+    // Even beyond the limits: they were accepted once.
+    jobs.store().restore(fitting).await?;
     spill.keep_rejected(&found.rejected, jobs.clock().now())?;
     if taken > 0 {
         let file = spill.path().display();

@@ -24,6 +24,12 @@ pub struct Limits {
     pub payload: usize,
     /// The result of one job, in bytes: 1 to 256 MiB. A job that returns more becomes a dead letter.
     pub result: usize,
+    /// The memory of all jobs together, in bytes: 1 MiB to 1 TiB. When it is reached, finished jobs make way, results
+    /// first; when there are none, no job is accepted.
+    pub memory: u64,
+    /// Jobs that are not finished, of all queues: 1 to 10,000,000. Jobs for later and jobs that wait for another attempt
+    /// count.
+    pub jobs: u64,
     /// Jobs in one batch: 1 to 10,000.
     pub batch: usize,
 }
@@ -43,6 +49,8 @@ impl Limits {
         reader.section("limits", |s| Self {
             payload: s.size("payload", bounds::PAYLOAD) as usize,
             result: s.size("result", bounds::RESULT) as usize,
+            memory: s.size("memory", bounds::MEMORY),
+            jobs: s.integer("jobs", bounds::JOBS),
             batch: s.integer("batch", bounds::BATCH),
         })
     }
@@ -61,7 +69,10 @@ mod tests {
             config.retention,
             Retention { completed: hour, dead_lettered: week, max_finished: 100_000 }
         );
-        assert_eq!(config.limits, Limits { payload: 256 << 10, result: 4 << 20, batch: 1000 });
+        assert_eq!(
+            config.limits,
+            Limits { payload: 256 << 10, result: 4 << 20, memory: 256 << 20, jobs: 100_000, batch: 1000 }
+        );
     }
 
     #[test]

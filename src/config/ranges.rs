@@ -25,6 +25,8 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("retention.max_finished", "0", "-1", "10000000", "10000001"),
     ("limits.payload", "1B", "0B", "64MiB", "67108865"),
     ("limits.result", "1B", "0B", "256MiB", "268435457"),
+    ("limits.memory", "1MiB", "1048575", "1TiB", "1099511627777"),
+    ("limits.jobs", "1", "0", "10000000", "10000001"),
     ("limits.batch", "1", "0", "10000", "10001"),
     ("mail.smtp_timeout", "100ms", "99ms", "10m", "601s"),
     ("mail.smtp_pool", "1", "0", "100", "101"),

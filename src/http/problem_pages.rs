@@ -90,6 +90,10 @@ const fn advice(kind: ProblemType) -> &'static str {
         T::JobNotRetryable => {
             "A completed job is done, and a pending or processing one is under way; <code>state</code> says which."
         }
+        T::ResultExpired => {
+            "The job completed, and its result was let go to make room for other jobs: <code>limits.memory</code> was \
+             reached, and the oldest results go first. The job itself is as it was."
+        }
         T::PayloadTooLarge => {
             "The body is larger than <code>server.body_limit</code>, or a payload larger than \
              <code>limits.payload</code>. Store large data elsewhere and pass a reference."
@@ -119,7 +123,8 @@ const fn advice(kind: ProblemType) -> &'static str {
              happens often, raise <code>concurrency</code> or <code>capacity</code> of the queue."
         }
         T::MemoryFull => {
-            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room. Nothing was \
+            "Either the jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room, or as \
+             many jobs as <code>limits.jobs</code> allows are not finished; <code>option</code> says which. Nothing was \
              accepted: try again after <code>Retry-After</code>."
         }
         T::Draining => {

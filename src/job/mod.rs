@@ -2,17 +2,20 @@
 //!
 //! Read [`transition`] first: it is the one function by which a job changes.
 
+mod log;
 mod name;
 mod record;
 mod request;
 mod retry;
 mod state;
 mod time;
+mod weight;
 
+pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, Tag};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
-pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
+pub use record::{Attempt, Job, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};
 pub use state::{

@@ -10,7 +10,7 @@ use crate::event::EventKind;
 use crate::handler::Registered;
 use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp, nearest};
 use crate::queue::{Closed, ReserveManyError, Slot};
-use crate::store::InsertError;
+use crate::store::{InsertError, Limit};
 
 /// How many faults are named at most: a body can hold any number.
 pub(crate) const MAX_FAULTS: usize = 100;
@@ -48,12 +48,20 @@ pub enum SubmitError {
         /// When to come again, in whole seconds.
         retry_after: u64,
     },
+    /// The store has no room, and nothing finished is left that could make some.
+    #[error("the store is full: {limit} is reached")]
+    MemoryFull {
+        /// What it is full by.
+        limit: Limit,
+        /// When to come again, in whole seconds.
+        retry_after: u64,
+    },
     /// The server stops.
     #[error("the server is draining")]
     Draining,
     /// The store did not keep them.
     #[error("the store did not keep the job")]
-    Store(#[from] InsertError),
+    Store(#[source] InsertError),
 }
 
 impl Jobs {
@@ -85,7 +93,7 @@ impl Jobs {
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        self.0.store.insert(vec![Arc::clone(&job)]).await?;
+        self.0.store.insert(vec![Arc::clone(&job)]).await.map_err(|error| self.not_kept(error))?;
         self.push(&job, slot, now);
         Ok(job)
     }
@@ -292,11 +300,20 @@ impl Jobs {
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        self.0.store.insert(jobs.clone()).await?;
+        self.0.store.insert(jobs.clone()).await.map_err(|error| self.not_kept(error))?;
         for (job, slot) in jobs.iter().zip(slots) {
             self.push(job, slot, now);
         }
         Ok(jobs)
+    }
+
+    fn not_kept(&self, error: InsertError) -> SubmitError {
+        match error {
+            InsertError::Full(limit) => {
+                SubmitError::MemoryFull { limit, retry_after: self.full_pause_of_all() }
+            }
+            error => SubmitError::Store(error),
+        }
     }
 
     /// A job that is in the store goes to where it waits.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
+use super::bounds::MemoryBounds;
 use super::parts::{mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -132,7 +133,7 @@ impl Builder {
             body_limit: config.server.body_limit,
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
-        Ok(Prepared { api, spill, patience })
+        Ok(Prepared { api, spill, patience, bounds: MemoryBounds::of(&config) })
     }
 }
 
@@ -141,11 +142,13 @@ pub(super) struct Prepared {
     pub(super) api: Api,
     spill: Option<SpillFile>,
     patience: Patience,
+    bounds: MemoryBounds,
 }
 
 impl Prepared {
     pub(super) async fn begin(self) -> Result<Backroom, StartError> {
-        let Self { api, spill, patience } = self;
+        let Self { api, spill, patience, bounds } = self;
+        bounds.log();
         if let Some(spill) = &spill {
             shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
                 match error.downcast::<SpillError>() {

@@ -1,11 +1,13 @@
 //! The composition root: from a configuration to a server that runs, and to its end.
 
 mod backroom;
+mod bounds;
 mod builder;
 mod listening;
 mod parts;
 
 pub use backroom::Backroom;
+pub use bounds::MemoryBounds;
 pub use builder::{BUILT_IN_KINDS, Builder, StartError};
 pub use listening::Server;
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.

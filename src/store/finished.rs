@@ -1,12 +1,9 @@
-//! Which finished jobs are forgotten next: by number and by age.
+//! Which finished jobs are forgotten next, by number and by age; and which results are let go when memory is needed.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::job::{JobId, StateName, Timestamp};
-
-/// How many stale entries are not worth the work of throwing them away.
-pub(super) const STALE_ALLOWED: usize = 1_024;
 
 /// How long finished jobs are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,61 +16,67 @@ pub struct Retention {
     pub max_finished: usize,
 }
 
-/// Finished jobs in the order in which they finished. A job that was retried meanwhile leaves a stale entry behind, so
-/// that whoever takes an entry looks whether its row still finished at that time.
+/// A finished job. In the order of the time at which it finished, whatever the machine's clock did meanwhile.
+pub(super) type Entry = (Timestamp, JobId);
+
+/// Finished jobs in the order in which they finished. Whoever takes an entry looks whether its row still finished at that
+/// time: the index is read without the row.
 #[derive(Default)]
 pub(super) struct Finished {
-    done: VecDeque<(Timestamp, JobId)>,
-    dead: VecDeque<(Timestamp, JobId)>,
-    /// How many entries are not stale.
-    live: usize,
+    done: BTreeSet<Entry>,
+    dead: BTreeSet<Entry>,
+    /// Those of `done` whose result is kept.
+    results: BTreeSet<Entry>,
 }
 
 impl Finished {
     /// A job has finished.
-    pub(super) fn enter(&mut self, state: StateName, at: Timestamp, id: JobId) {
-        self.live += 1;
-        self.of(state).push_back((at, id));
+    pub(super) fn enter(&mut self, state: StateName, entry: Entry, has_result: bool) {
+        self.of(state).insert(entry);
+        if has_result {
+            self.results.insert(entry);
+        }
     }
 
-    /// A finished job was retried or forgotten. Its entry stays, stale.
-    pub(super) fn leave(&mut self) {
-        self.live -= 1;
+    /// A finished job was retried or forgotten, or has let go of its result and will enter again.
+    pub(super) fn leave(&mut self, state: StateName, entry: Entry, had_result: bool) {
+        self.of(state).remove(&entry);
+        if had_result {
+            self.results.remove(&entry);
+        }
     }
 
     /// The oldest entry, if there are more jobs than are kept; dead letters last.
-    pub(super) fn one_too_many(&mut self, retention: &Retention) -> Option<(Timestamp, JobId)> {
-        if self.live <= retention.max_finished {
+    pub(super) fn one_too_many(&self, retention: &Retention) -> Option<Entry> {
+        if self.len() <= retention.max_finished {
             return None;
         }
-        self.done.pop_front().or_else(|| self.dead.pop_front())
+        self.done.first().or_else(|| self.dead.first()).copied()
     }
 
     /// An entry whose time is up.
-    pub(super) fn one_past(&mut self, retention: &Retention, now: Timestamp) -> Option<(Timestamp, JobId)> {
-        let past = |entry: &mut (Timestamp, JobId), keep: Duration| entry.0.after(keep) <= now;
-        let done = self.done.pop_front_if(|entry| past(entry, retention.completed));
-        done.or_else(|| self.dead.pop_front_if(|entry| past(entry, retention.dead_lettered)))
+    pub(super) fn one_past(&self, retention: &Retention, now: Timestamp) -> Option<Entry> {
+        let past = |entry: &&Entry, keep: Duration| entry.0.after(keep) <= now;
+        let done = self.done.first().filter(|entry| past(entry, retention.completed));
+        done.or_else(|| self.dead.first().filter(|entry| past(entry, retention.dead_lettered))).copied()
     }
 
-    /// The entries of jobs that ended like this, when so many of all are stale that they should be looked through.
-    pub(super) fn take_if_stale(&mut self, state: StateName) -> Option<VecDeque<(Timestamp, JobId)>> {
-        let stale = self.entries().saturating_sub(self.live);
-        (stale > self.live + STALE_ALLOWED).then(|| std::mem::take(self.of(state)))
+    /// The job whose result is let go next.
+    pub(super) fn oldest_result(&self) -> Option<Entry> {
+        self.results.first().copied()
     }
 
-    /// Entries that were taken come before those that have come meanwhile.
-    pub(super) fn put_back(&mut self, state: StateName, mut entries: VecDeque<(Timestamp, JobId)>) {
-        entries.append(self.of(state));
-        *self.of(state) = entries;
+    /// The job that is forgotten next when memory is needed; never a dead letter.
+    pub(super) fn oldest_done(&self) -> Option<Entry> {
+        self.done.first().copied()
     }
 
-    /// How many entries there are, stale ones included.
-    pub(super) fn entries(&self) -> usize {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
         self.done.len() + self.dead.len()
     }
 
-    fn of(&mut self, state: StateName) -> &mut VecDeque<(Timestamp, JobId)> {
+    fn of(&mut self, state: StateName) -> &mut BTreeSet<Entry> {
         if state == StateName::DeadLettered { &mut self.dead } else { &mut self.done }
     }
 }

@@ -4,13 +4,16 @@
 //! it stands, or refused, and nothing is written.
 
 mod answer;
+mod budget;
 mod finished;
 mod memory;
 mod query;
+mod shelf;
 
 pub mod conformance;
 
 pub use answer::Answer;
+pub use budget::Bounds;
 pub use finished::Retention;
 pub use memory::MemoryStore;
 pub use query::{Filter, ListQuery, Page};
@@ -20,7 +23,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::job::{Change, Job, JobId, QueueName, Refused, StateName, Timestamp};
+use crate::job::{Change, Job, JobId, LogLine, QueueName, Refused, StateName, Timestamp};
 
 /// Keeps jobs.
 pub trait Store: Send + Sync + 'static {
@@ -31,8 +34,17 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same.
+    /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same;
+    /// [`InsertError::Full`] when there is no room for all of them.
     fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>>;
+
+    /// Keeps jobs that were accepted before, all or none, however full the store is: what was accepted is not refused
+    /// a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::insert`], but never [`InsertError::Full`].
+    fn restore(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>>;
 
     /// The job as it stands.
     ///
@@ -47,6 +59,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// When there is no such job, when its state does not allow the change, or when the backend does not answer.
     fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>>;
+
+    /// Adds a line to the log of a job, if this run of it is under way; else the line is dropped. When memory is full the
+    /// oldest lines of the same job make room for it.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not answer.
+    fn log(&self, id: JobId, run: u32, line: LogLine) -> Answer<'_, Result<(), StoreError>>;
 
     /// The waiting jobs of a queue that are due, the longest overdue first, at most `limit`; and when the next one is.
     ///
@@ -135,9 +155,44 @@ pub enum InsertError {
     /// There is a job of this id already.
     #[error("there is a job {0} already")]
     Taken(JobId),
+    /// There is no room, and nothing left that could be thrown away.
+    #[error("{0} is reached")]
+    Full(Limit),
     /// The backend does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a store that is full is full by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// So many bytes are taken by jobs that cannot be thrown away.
+    Memory(u64),
+    /// So many jobs are not finished.
+    Jobs(u64),
+}
+
+impl Limit {
+    /// The option that sets it.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Memory(_) => "limits.memory",
+            Self::Jobs(_) => "limits.jobs",
+        }
+    }
+
+    /// How much that is, in bytes or jobs.
+    pub const fn amount(self) -> u64 {
+        match self {
+            Self::Memory(amount) | Self::Jobs(amount) => amount,
+        }
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.option())
+    }
 }
 
 /// Why a job was not changed.
