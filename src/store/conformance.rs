@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{ApplyError, Filter, InsertError, ListQuery, Retention, Store};
 use crate::job::{
-    AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, QueueName, ResultSlot,
-    Spec, StateName, Tag, Timestamp,
+    AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, LogLevel, LogLine,
+    QueueName, ResultSlot, Spec, StateName, Tag, Timestamp,
 };
 
 const KEEP: Retention = Retention {
@@ -25,7 +25,9 @@ const KEEP: Retention = Retention {
 pub async fn check(make: impl Fn(Vec<QueueName>, Retention) -> Box<dyn Store>) {
     let make = || make(vec![queue("default"), queue("mail")], KEEP);
     inserts_all_or_none(&*make()).await;
+    restores(&*make()).await;
     applies_or_refuses(&*make()).await;
+    logs_what_the_run_writes(&*make()).await;
     refuses_a_late_settle(&*make()).await;
     tells_what_is_due(&*make()).await;
     lists_newest_first(&*make()).await;
@@ -108,6 +110,33 @@ async fn inserts_all_or_none(store: &dyn Store) {
     assert!(store.get(id(4)).await.expect("an answer").is_none());
     let stray = store.insert(vec![Arc::new(job(5, "elsewhere", "noop", &[]))]).await;
     assert!(matches!(stray, Err(InsertError::Store(_))), "a queue that the store does not know is refused");
+}
+
+async fn restores(store: &dyn Store) {
+    let mut dead = job(2, "mail", "noop", &[]);
+    dead.state = JobState::DeadLettered { at: at(5) };
+    let two = || vec![Arc::new(job(1, "default", "noop", &[])), Arc::new(dead.clone())];
+    store.restore(two()).await.expect("two new ids");
+    assert_eq!(state(store, id(2)).await, StateName::DeadLettered);
+    assert!(matches!(store.restore(two()).await, Err(InsertError::Taken(_))), "an id is given once");
+    assert_eq!(store.sweep(at(100_005)).await.expect("an answer"), 1, "a restored dead letter has its time");
+}
+
+async fn logs_what_the_run_writes(store: &dyn Store) {
+    let id = insert(store, job(1, "default", "noop", &[])).await;
+    let log = async |run, text: &str| {
+        store.log(id, run, LogLine::new(at(1), 1, LogLevel::Info, text)).await.expect("an answer");
+        let job = store.get(id).await.expect("an answer").expect("the job");
+        job.spec.log.lines().iter().map(|line| line.message.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(log(1, "too early").await, [""; 0]);
+    let run = store.apply(id, Change::Start, at(1)).await.expect("it starts").runs;
+    assert_eq!(log(run, "a").await, ["a"]);
+    assert_eq!(log(run + 1, "of another run").await, ["a"]);
+    assert_eq!(log(run, "b").await, ["a", "b"]);
+    store.apply(id, Change::Settle { run, ending: completed() }, at(2)).await.expect("it settles");
+    assert_eq!(log(run, "too late").await, ["a", "b"]);
+    store.log(self::id(9), 1, LogLine::new(at(1), 1, LogLevel::Info, "x")).await.expect("of no job: dropped");
 }
 
 async fn applies_or_refuses(store: &dyn Store) {

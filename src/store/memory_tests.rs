@@ -145,8 +145,7 @@ fn jobs_that_are_not_finished_are_counted() {
             store.insert_now(&two[1..], false).unwrap();
         }
     }
-    assert_eq!(store.budget.counters(), sums(&store));
-    assert_eq!(store.budget.counters()[2], 3);
+    assert_eq!((store.budget.counters(), sums(&store)[2]), (sums(&store), 3));
 }
 
 #[test]
