@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(50);
 const BATCH: usize = 500;
 const WARM: usize = 10_000;
 const JOBS: usize = 50_000;
-const MEMORY: u64 = 4 << 20;
+const MEMORY: u64 = 3 << 20;
 
 /// The memory of a process is measured by one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -68,7 +68,7 @@ async fn soak() {
     let stop = Stop::default();
     let pool = Pool::start(jobs.clone(), stop.clone());
 
-    // Memory is full long before the number of finished jobs is, so that both ways of forgetting are gone.
+    // Memory is full before as many finished jobs are there as are kept: results make way, and then whole jobs go by number.
     let payload = json!({ "text": "x".repeat(1_000) });
     let mut warm = 0;
     let working = async {
@@ -91,7 +91,7 @@ async fn soak() {
     assert_eq!(jobs.finished(), JOBS as u64, "each finished once");
     let end = resident();
     assert!((1..=2_000).contains(&store.len()), "{} are kept", store.len());
-    assert!(store.memory() > MEMORY / 2, "memory was never full: {}", store.memory());
+    assert!(store.memory() > MEMORY / 10 * 9, "memory was never full: {}", store.memory());
     // Forty thousand jobs that leave 150 bytes each would be noticed.
     assert!(end <= warm + (6 << 20), "{warm} bytes when warm, {end} at the end");
 
