@@ -28,6 +28,7 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> 
         .body(body))
 }
 
+#[expect(clippy::too_many_lines, reason = "one table: what to do about each type")]
 const fn advice(kind: ProblemType) -> &'static str {
     use ProblemType as T;
     match kind {

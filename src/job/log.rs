@@ -190,7 +190,9 @@ mod tests {
         let log = JobLog::default();
         let _ = log.append_in_place(line("x"));
         assert_eq!((kept(&log).len(), log.bytes()), (0, 0), "no room was made for it");
-        ["aaaa", "bbbb", "cccc"].into_iter().for_each(|text| log.push(line(text)));
+        for text in ["aaaa", "bbbb", "cccc"] {
+            log.push(line(text));
+        }
         let before = log.bytes();
         let _ = log.append_in_place(line("dddd"));
         assert_eq!((kept(&log), log.bytes()), (vec!["bbbb".into(), "cccc".into(), "dddd".into()], before));
