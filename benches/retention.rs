@@ -48,6 +48,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 /// Nanoseconds of a life in a store that holds so many finished jobs.
+#[expect(clippy::disallowed_methods, reason = "this measures real time")]
 fn measure(kept: usize, threads: u64) -> f64 {
     let queue = QueueName::new("default").expect("a name");
     let hour = Duration::from_hours(1);

@@ -343,4 +343,12 @@ mod tests {
         assert!(job.apply(Change::Settle { run: 1, ending: Ending::Canceled }, at(1)).is_err());
         assert_eq!(format!("{job:?}"), before);
     }
+
+    #[test]
+    fn progress_is_cut() {
+        for (length, kept) in [(255, 255), (256, 256), (257, 256)] {
+            let progress = Progress::new(101, Some(&"x".repeat(length)));
+            assert_eq!((progress.percent, progress.message.unwrap().len()), (100, kept));
+        }
+    }
 }
