@@ -22,6 +22,8 @@ const BATCH: usize = 500;
 const WARM: usize = 10_000;
 const JOBS: usize = 50_000;
 const MEMORY: u64 = 3 << 20;
+const CONCURRENCY: usize = 16;
+const RESULT: usize = 10_000;
 
 /// The memory of a process is measured by one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -62,9 +64,9 @@ async fn soak() {
     registry.register(NoopHandler, settings).unwrap();
     let bounds = Bounds { memory: MEMORY, jobs: 2_000 };
     let store = Arc::new(MemoryStore::new([queue()], retention(2_000)).bounded_by(bounds));
-    let settings = QueueSettings { capacity: 1_000, concurrency: 16, enqueue_wait: PATIENCE };
+    let settings = QueueSettings { capacity: 1_000, concurrency: CONCURRENCY, enqueue_wait: PATIENCE };
     let line = (queue(), Arc::new(MemoryQueue::new(settings.capacity)) as Arc<dyn Queue>, settings);
-    let limits = Limits { payload: 10_000, result: 10_000, batch: BATCH };
+    let limits = Limits { payload: 10_000, result: RESULT, batch: BATCH };
     let jobs = Jobs::new(Clock::system(), Arc::new(registry), store.clone(), [line], limits);
     let stop = Stop::default();
     let pool = Pool::start(jobs.clone(), stop.clone());
@@ -81,7 +83,9 @@ async fn soak() {
             let accepted = jobs.submit_all(batch).await.unwrap();
             let last = accepted.last().unwrap().id();
             jobs.wait(last, PATIENCE, std::future::pending()).await.unwrap();
-            assert!(store.memory() <= MEMORY, "{} bytes are held", store.memory());
+            // What is just being settled can be beyond it for a moment: as many results as run at once.
+            let most = MEMORY + (CONCURRENCY * RESULT) as u64;
+            assert!(store.memory() <= most, "{} bytes are held", store.memory());
         }
         while jobs.finished() < JOBS as u64 {
             tokio::task::yield_now().await;
@@ -92,6 +96,7 @@ async fn soak() {
     assert_eq!(jobs.finished(), JOBS as u64, "each finished once");
     let end = resident();
     assert!((1..=2_000).contains(&store.len()), "{} are kept", store.len());
+    assert!(store.memory() <= MEMORY, "{} bytes are held, and nothing runs", store.memory());
     assert!(store.memory() > MEMORY / 10 * 9, "memory was never full: {}", store.memory());
     // Forty thousand jobs that leave 150 bytes each would be noticed.
     assert!(end <= warm + (6 << 20), "{warm} bytes when warm, {end} at the end");
