@@ -224,7 +224,8 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
     }
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());
-    let duplicates = jobs.store().insert(fitting.clone()).await?;
+    // Even beyond the limits: they were accepted once.
+    let duplicates = jobs.store().restore(fitting.clone()).await?;
     for duplicate in &duplicates {
         // Two that are the same work cannot come from one server; somebody has put files together.
         let reason = format!("its unique key belongs to the job {}", duplicate.holder.id());

@@ -37,6 +37,9 @@ pub(super) const MAX_FINISHED: RangeInclusive<usize> = 0..=10_000_000;
 
 pub(super) const PAYLOAD: RangeInclusive<u64> = 1..=64 << 20;
 pub(super) const RESULT: RangeInclusive<u64> = 1..=256 << 20;
+/// Below the least a first job might not fit; above the most nobody has so much.
+pub(super) const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 40;
+pub(super) const JOBS: RangeInclusive<u64> = 1..=10_000_000;
 pub(super) const BATCH: RangeInclusive<usize> = 1..=10_000;
 pub(super) const IDEMPOTENCY_KEYS: RangeInclusive<usize> = 1..=10_000_000;
 pub(super) const IDEMPOTENCY_MEMORY: RangeInclusive<u64> = 1 << 20..=64 << 30;

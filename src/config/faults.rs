@@ -43,6 +43,8 @@ impl Config {
         faults.number("retention.max_finished", retention.max_finished, &bounds::MAX_FINISHED);
         faults.number("limits.payload", limits.payload as u64, &bounds::PAYLOAD);
         faults.number("limits.result", limits.result as u64, &bounds::RESULT);
+        faults.number("limits.memory", limits.memory, &bounds::MEMORY);
+        faults.number("limits.jobs", limits.jobs, &bounds::JOBS);
         faults.number("limits.batch", limits.batch, &bounds::BATCH);
         faults.number("limits.idempotency_keys", limits.idempotency_keys, &bounds::IDEMPOTENCY_KEYS);
         let memory = limits.idempotency_memory as u64;

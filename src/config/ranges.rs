@@ -31,6 +31,8 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("kinds.noop.unique_for", "0s", "-1s", "30d", "31d"),
     ("limits.idempotency_keys", "1", "0", "10000000", "10000001"),
     ("limits.idempotency_memory", "1MiB", "1048575", "64GiB", "68719476737"),
+    ("limits.memory", "1MiB", "1048575", "1TiB", "1099511627777"),
+    ("limits.jobs", "1", "0", "10000000", "10000001"),
     ("limits.batch", "1", "0", "10000", "10001"),
     ("mail.smtp_timeout", "100ms", "99ms", "10m", "601s"),
     ("mail.smtp_pool", "1", "0", "100", "101"),

@@ -6,7 +6,10 @@ use super::mail::MailTransport;
 impl Config {
     /// For the log of the start.
     pub(super) fn warnings(&self) -> Vec<String> {
-        [self.payload_warning(), self.pool_warning()].into_iter().flatten().collect()
+        [self.payload_warning(), self.memory_warning(), self.jobs_warning(), self.pool_warning()]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn payload_warning(&self) -> Option<String> {
@@ -17,6 +20,25 @@ impl Config {
                  no such payload can arrive over HTTP"
             )
         })
+    }
+
+    fn memory_warning(&self) -> Option<String> {
+        let (memory, payload, result) = (self.limits.memory, self.limits.payload, self.limits.result);
+        (payload.max(result) as u64 > memory).then(|| {
+            format!(
+                "limits.memory ({memory} bytes) is less than one payload ({payload} bytes) or result ({result} bytes) \
+                 may take: such a job is never accepted, and such a result never kept"
+            )
+        })
+    }
+
+    fn jobs_warning(&self) -> Option<String> {
+        let jobs = self.limits.jobs;
+        let (name, queue) = self.queues.iter().find(|(_, queue)| queue.capacity as u64 > jobs)?;
+        let capacity = queue.capacity;
+        Some(format!(
+            "queues.{name}.capacity ({capacity}) is more than limits.jobs ({jobs}): the queue can never be full"
+        ))
     }
 
     fn pool_warning(&self) -> Option<String> {
@@ -39,6 +61,17 @@ mod tests {
     fn a_payload_that_cannot_arrive_is_warned_about() {
         assert_eq!(loaded(&[]).warnings, Vec::<String>::new());
         assert_eq!(loaded(&["limits.payload=3MiB"]).warnings.len(), 1);
+    }
+
+    #[test]
+    fn bounds_that_hide_each_other_are_warned_about() {
+        let warnings = |set: &[&str]| loaded(set).warnings.len();
+        for (memory, warned) in [("4194303B", 1), ("4MiB", 0), ("4194305B", 0)] {
+            assert_eq!(warnings(&[&format!("limits.memory={memory}")]), warned, "{memory}");
+        }
+        for (jobs, warned) in [(999, 1), (1_000, 0), (1_001, 0)] {
+            assert_eq!(warnings(&[&format!("limits.jobs={jobs}")]), warned, "{jobs}");
+        }
     }
 
     #[test]

@@ -54,6 +54,10 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let result = match &job.state {
         JobState::Completed { result: ResultSlot::Kept(result), .. } => &**result,
         JobState::Completed { result: ResultSlot::Null, .. } => &null,
+        JobState::Completed { result: ResultSlot::Expired, .. } => {
+            let detail = "The job completed, but its result was let go to make room for other jobs.";
+            return Err(Problem::new(ProblemType::ResultExpired, detail).with("state", "completed"));
+        }
         JobState::DeadLettered { .. } => {
             let problem =
                 Problem::new(ProblemType::JobDeadLettered, "The job failed for good and has no result.");

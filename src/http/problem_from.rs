@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::problem_type::ProblemType as T;
 use crate::jobs::{CancelError, DeadLettersError, RetryError, SubmitError};
-use crate::store::StoreError;
+use crate::store::{Limit, StoreError};
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -28,6 +28,24 @@ impl From<SubmitError> for Problem {
                 Self::new(T::QueueFull, detail)
                     .with("queue", queue.as_str())
                     .with("capacity", capacity)
+                    .retry_after(retry_after)
+            }
+            SubmitError::MemoryFull { limit, retry_after } => {
+                let detail = match limit {
+                    Limit::Memory(bytes) => format!(
+                        "The jobs that are held take up {} ({bytes} bytes). Nothing was kept.",
+                        limit.option()
+                    ),
+                    Limit::Jobs(jobs) => {
+                        format!(
+                            "{jobs} jobs are not finished, the most that {} allows. Nothing was kept.",
+                            limit.option()
+                        )
+                    }
+                };
+                Self::new(T::MemoryFull, detail)
+                    .with("limit", limit.amount())
+                    .with("option", limit.option())
                     .retry_after(retry_after)
             }
             SubmitError::Draining => {

@@ -92,6 +92,10 @@ const fn advice(kind: ProblemType) -> &'static str {
             "A completed job is done, and a pending or processing one is under way; <code>state</code> says which. Or another \
              job has its <code>unique</code> key by now: <code>job</code> names it."
         }
+        T::ResultExpired => {
+            "The job completed, and its result was let go to make room for other jobs: <code>limits.memory</code> was \
+             reached, and the oldest results go first. The job itself is as it was."
+        }
         T::PayloadTooLarge => {
             "The body is larger than <code>server.body_limit</code>, or a payload larger than \
              <code>limits.payload</code>. Store large data elsewhere and pass a reference."
@@ -121,9 +125,10 @@ const fn advice(kind: ProblemType) -> &'static str {
              happens often, raise <code>concurrency</code> or <code>capacity</code> of the queue."
         }
         T::MemoryFull => {
-            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room. Or there is no \
-             room for another <code>Idempotency-Key</code> (<code>limits.idempotency_keys</code>); the detail says which. \
-             Nothing was accepted: try again after <code>Retry-After</code>."
+            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room; or as many jobs \
+             as <code>limits.jobs</code> allows are not finished; or there is no room for another \
+             <code>Idempotency-Key</code>. <code>option</code> or the detail says which. Nothing was accepted: try again after \
+             <code>Retry-After</code>."
         }
         T::Draining => {
             "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \

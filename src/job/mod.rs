@@ -3,6 +3,7 @@
 //! Read [`transition`] first: it is the one function by which a job changes.
 
 mod canonical;
+mod log;
 mod name;
 mod record;
 mod request;
@@ -10,12 +11,14 @@ mod retry;
 mod state;
 mod time;
 mod unique;
+mod weight;
 
 pub(crate) use canonical::canonical;
+pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, Tag, UniqueKey};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
-pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
+pub use record::{Attempt, Job, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};
 pub use state::{

@@ -107,12 +107,10 @@ impl Jobs {
 
     /// Adds a line to the log of a job. A line of a run that is over is dropped.
     pub(crate) async fn log(&self, job: &Job, level: LogLevel, message: &str) {
-        let known = self.get(job.id()).await.ok().flatten();
-        if !known.is_some_and(|known| known.is_in_run(job.runs)) {
-            return;
-        }
         let message = self.hide(job, message);
-        job.spec.log.push(LogLine::new(self.0.clock.now(), job.attempt, level, &message));
+        let line = LogLine::new(self.0.clock.now(), job.attempt, level, &message);
+        // A line that cannot be kept is no reason to end an attempt.
+        let _ = self.0.store.log(job.id(), job.runs, line).await;
     }
 
     /// Room for a job that is due. Waits as long as it takes.

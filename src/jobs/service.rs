@@ -301,6 +301,13 @@ impl Jobs {
         line.seconds_for(depth).unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
     }
 
+    /// When to offer a job again while the store is full, in whole seconds: 1 to 300. The first job that finishes, in
+    /// whichever queue, makes room.
+    pub(super) fn full_pause_of_all(&self) -> u64 {
+        let first = self.0.lines.values().filter_map(|line| line.seconds_for(1)).min();
+        first.unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
+    }
+
     pub(super) fn line_of(&self, job: &Job) -> Option<&Arc<Line>> {
         self.0.lines.get(&job.spec.queue)
     }

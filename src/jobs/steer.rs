@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Jobs;
-use super::submit::SubmitError;
+use super::submit_error::SubmitError;
 use crate::job::{Change, Job, JobId, StateName};
 use crate::store::{ApplyError, StoreError};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Jobs;
 use super::line::Line;
+use super::submit_error::SubmitError;
 use super::unique::Accepted;
 use crate::event::EventKind;
 use crate::handler::Registered;
@@ -21,41 +22,6 @@ const MAX_ATTEMPTS: u32 = 100;
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 const LONGEST_DELAY: Duration = Duration::from_hours(366 * 24);
 const SHORTEST: Duration = Duration::from_millis(1);
-
-/// Why jobs were not accepted. None of them was.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// Something is wrong with them; every fault is named.
-    #[error("the job is not valid")]
-    Invalid(Vec<Fault>),
-    /// There is no such kind.
-    #[error("there is no kind of this name")]
-    UnknownKind(Vec<Fault>),
-    /// A payload is too large.
-    #[error("the payload is larger than {limit} bytes")]
-    PayloadTooLarge {
-        /// Where.
-        pointer: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// There was no room within the queue's `enqueue_wait`.
-    #[error("the queue {queue} is full")]
-    QueueFull {
-        /// Which queue.
-        queue: QueueName,
-        /// How many jobs it holds.
-        capacity: usize,
-        /// When to come again, in whole seconds.
-        retry_after: u64,
-    },
-    /// The server stops.
-    #[error("the server is draining")]
-    Draining,
-    /// The store did not keep them.
-    #[error("the store did not keep the job")]
-    Store(#[from] InsertError),
-}
 
 impl Jobs {
     /// Accepts a job, or refuses it and keeps nothing. Gives back the known one when it is the same work: see
@@ -88,7 +54,7 @@ impl Jobs {
         let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
         let job = self.job(new, registered, now);
-        if let Some(known) = self.known(&job).await.map_err(InsertError::from)? {
+        if let Some(known) = self.known(&job).await.map_err(|error| SubmitError::Store(error.into()))? {
             return Ok(Accepted::Duplicate(known));
         }
         let slot = match job.state {
@@ -103,7 +69,8 @@ impl Jobs {
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        if let Some(duplicate) = self.0.store.insert(vec![Arc::clone(&job)]).await?.pop() {
+        let kept = self.0.store.insert(vec![Arc::clone(&job)]).await.map_err(|error| self.not_kept(error));
+        if let Some(duplicate) = kept?.pop() {
             return Ok(Accepted::Duplicate(duplicate.holder));
         }
         self.push(&job, slot, now);
@@ -168,7 +135,7 @@ impl Jobs {
             let registered = self.registered(&new).map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
             jobs.push(self.job(new, registered, now));
         }
-        let mut sorted = self.sort_out(jobs).await.map_err(InsertError::from)?;
+        let mut sorted = self.sort_out(jobs).await.map_err(|error| SubmitError::Store(error.into()))?;
         let jobs = sorted.take_jobs();
         let mut wanted: BTreeMap<QueueName, usize> = BTreeMap::new();
         for job in jobs.iter().filter(|job| matches!(job.state, JobState::Pending { .. })) {
@@ -331,7 +298,8 @@ impl Jobs {
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        let mut duplicates = self.0.store.insert(jobs.clone()).await?.into_iter().peekable();
+        let kept = self.0.store.insert(jobs.clone()).await.map_err(|error| self.not_kept(error));
+        let mut duplicates = kept?.into_iter().peekable();
         let accepted = jobs.into_iter().zip(slots).enumerate().map(|(n, (job, slot))| {
             match duplicates.next_if(|duplicate| duplicate.index == n) {
                 // Its slot is dropped, and with it given back.
@@ -343,6 +311,15 @@ impl Jobs {
             }
         });
         Ok(accepted.collect())
+    }
+
+    fn not_kept(&self, error: InsertError) -> SubmitError {
+        match error {
+            InsertError::Full(limit) => {
+                SubmitError::MemoryFull { limit, retry_after: self.full_pause_of_all() }
+            }
+            error => SubmitError::Store(error),
+        }
     }
 
     /// A job that is in the store goes to where it waits.

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
+use super::bounds::MemoryBounds;
 use super::parts::{guard, mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -153,7 +154,7 @@ impl Builder {
             body_timeout: config.server.body_timeout,
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
-        Ok(Prepared { api, tls, workers_on, spill, patience })
+        Ok(Prepared { api, tls, workers_on, spill, patience, bounds: MemoryBounds::of(&config) })
     }
 }
 
@@ -172,11 +173,13 @@ pub(super) struct Prepared {
     workers_on: Option<Handle>,
     spill: Option<SpillFile>,
     patience: Patience,
+    bounds: MemoryBounds,
 }
 
 impl Prepared {
     pub(super) async fn begin(self) -> Result<Backroom, StartError> {
-        let Self { api, tls: _, workers_on, spill, patience } = self;
+        let Self { api, tls: _, workers_on, spill, patience, bounds } = self;
+        bounds.log();
         if let Some(spill) = &spill {
             shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
                 match error.downcast::<SpillError>() {

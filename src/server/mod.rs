@@ -1,12 +1,14 @@
 //! The composition root: from a configuration to a server that runs, and to its end.
 
 mod backroom;
+mod bounds;
 mod builder;
 mod listening;
 mod parts;
 mod reload;
 
 pub use backroom::Backroom;
+pub use bounds::MemoryBounds;
 pub use builder::{BUILT_IN_KINDS, Builder, StartError};
 pub use listening::Server;
 pub use reload::Reload;

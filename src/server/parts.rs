@@ -11,7 +11,7 @@ use crate::http::{self, Guard, GuardSettings, Tokens};
 use crate::jobs::{Jobs, Limits, QueueSettings};
 use crate::mail;
 use crate::queue::{MemoryQueue, Queue};
-use crate::store::{MemoryStore, Retention, Store};
+use crate::store::{Bounds, MemoryStore, Retention, Store};
 
 /// The service over memory backends.
 pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs {
@@ -20,7 +20,9 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
         dead_lettered: config.retention.dead_lettered,
         max_finished: config.retention.max_finished,
     };
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(config.queues.keys().cloned(), retention));
+    let bounds = Bounds { memory: config.limits.memory, jobs: config.limits.jobs };
+    let store = MemoryStore::new(config.queues.keys().cloned(), retention).bounded_by(bounds);
+    let store: Arc<dyn Store> = Arc::new(store);
     let queues = config.queues.iter().map(|(name, queue)| {
         let settings = QueueSettings {
             capacity: queue.capacity,

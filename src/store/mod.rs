@@ -4,17 +4,22 @@
 //! takes one away on request. Both are conditional: they find the job as they expect it, or write nothing.
 
 mod answer;
+mod budget;
 mod finished;
+mod forget_conformance;
 mod memory;
-#[cfg(test)]
-mod memory_tests;
+mod pressure;
 mod query;
+mod shelf;
 mod unique;
 mod unique_conformance;
+#[cfg(test)]
+mod unique_tests;
 
 pub mod conformance;
 
 pub use answer::Answer;
+pub use budget::Bounds;
 pub use finished::Retention;
 pub use memory::MemoryStore;
 pub use query::{Filter, ListQuery, Page};
@@ -24,7 +29,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::job::{Change, Job, JobId, KindName, QueueName, Refused, StateName, Timestamp, UniqueKey};
+use crate::job::{
+    Change, Job, JobId, KindName, LogLine, QueueName, Refused, StateName, Timestamp, UniqueKey,
+};
 
 /// Keeps jobs.
 pub trait Store: Send + Sync + 'static {
@@ -39,7 +46,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same.
+    /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same;
+    /// [`InsertError::Full`] when there is no room for all of them.
     fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>>;
 
     /// The job that holds a unique key at this time, if one does.
@@ -53,6 +61,14 @@ pub trait Store: Send + Sync + 'static {
         key: &'a UniqueKey,
         now: Timestamp,
     ) -> Answer<'a, Result<Option<Arc<Job>>, StoreError>>;
+
+    /// Keeps jobs that were accepted before, all or none, however full the store is: what was accepted is not refused
+    /// a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::insert`], but never [`InsertError::Full`].
+    fn restore(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>>;
 
     /// The job as it stands.
     ///
@@ -78,6 +94,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// When the backend does not answer.
     fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>>;
+
+    /// Adds a line to the log of a job, if this run of it is under way; else the line is dropped. When memory is full the
+    /// oldest lines of the same job make room for it.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not answer.
+    fn log(&self, id: JobId, run: u32, line: LogLine) -> Answer<'_, Result<(), StoreError>>;
 
     /// The waiting jobs of a queue that are due, the longest overdue first, at most `limit`; and when the next one is.
     ///
@@ -176,9 +200,44 @@ pub enum InsertError {
     /// There is a job of this id already.
     #[error("there is a job {0} already")]
     Taken(JobId),
+    /// There is no room, and nothing left that could be thrown away.
+    #[error("{0} is reached")]
+    Full(Limit),
     /// The backend does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a store that is full is full by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// So many bytes are taken by jobs that cannot be thrown away.
+    Memory(u64),
+    /// So many jobs are not finished.
+    Jobs(u64),
+}
+
+impl Limit {
+    /// The option that sets it.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Memory(_) => "limits.memory",
+            Self::Jobs(_) => "limits.jobs",
+        }
+    }
+
+    /// How much that is, in bytes or jobs.
+    pub const fn amount(self) -> u64 {
+        match self {
+            Self::Memory(amount) | Self::Jobs(amount) => amount,
+        }
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.option())
+    }
 }
 
 /// Why a job was not changed.

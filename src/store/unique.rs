@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::memory::lock;
+use super::shelf::lock;
 use super::{Duplicate, MemoryStore};
 use crate::job::{Hold, Job, JobId, KindName, Timestamp, UniqueKey};
 

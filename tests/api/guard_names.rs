@@ -1,7 +1,5 @@
 //! Under which names the server answers, and how much of a head it reads.
 
-use std::fmt::Write as _;
-
 use backroom::config::AuthMode;
 
 use crate::app::{Answer, TestApp, assert_answer};

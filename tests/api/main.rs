@@ -7,6 +7,7 @@ mod app;
 mod raw;
 
 mod batch;
+mod bounds;
 mod cancel;
 mod dead_letters;
 mod drain;
