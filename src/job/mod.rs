@@ -20,3 +20,6 @@ pub use state::{
     transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};
+
+#[cfg(test)]
+pub(crate) mod model_tests;

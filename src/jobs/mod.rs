@@ -18,3 +18,8 @@ pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
 pub use steer::{CancelError, Canceled, RetryError};
 pub use submit::SubmitError;
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod model_world_tests;
