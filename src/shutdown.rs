@@ -203,13 +203,8 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
         }
         Ok(())
     };
-    let mut fitting = Vec::with_capacity(found.jobs.len());
-    for job in found.jobs {
-        match fits(&job) {
-            Ok(()) => fitting.push(Arc::new(job)),
-            Err(reason) => found.rejected.push(crate::spill::Rejected::job(&job, reason)),
-        }
-    }
+    found.turn_away(fits);
+    let mut fitting: Vec<_> = std::mem::take(&mut found.jobs).into_iter().map(Arc::new).collect();
     let taken = fitting.len();
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());

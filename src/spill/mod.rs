@@ -3,9 +3,12 @@
 //! One JSON object a line. The first line says what the file is; every further line is one job. The file is written
 //! beside its name, synced, and renamed, so that a reader finds either the old or the whole new one.
 
+mod replace;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +69,9 @@ pub struct Found {
     pub jobs: Vec<Job>,
     /// The lines that are none, with the reason.
     pub rejected: Vec<Rejected>,
+    /// The whole file, and where in it each of the jobs stands.
+    content: Vec<u8>,
+    lines: Vec<(usize, Range<usize>)>,
 }
 
 /// A line of a spill file that could not be taken up.
@@ -162,11 +168,11 @@ impl SpillFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
             Err(source) => return Err(self.io(source)),
         };
-        let mut lines = content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+        let mut lines = lines_of(&content);
         let Some((_, first)) = lines.next() else {
             return Ok(Found::default());
         };
-        let Ok(header) = serde_json::from_slice::<Header>(first) else {
+        let Ok(header) = serde_json::from_slice::<Header>(&content[first]) else {
             return Err(SpillError::Foreign(self.path.clone()));
         };
         if header.backroom_spill > VERSION {
@@ -174,8 +180,8 @@ impl SpillFile {
         }
         let mut found = Found::default();
         let mut seen = std::collections::HashSet::new();
-        for (n, content) in lines {
-            let read = serde_json::from_slice::<Line>(content)
+        for (number, at) in lines {
+            let read = serde_json::from_slice::<Line>(&content[at.clone()])
                 .map_err(|error| {
                     format!("does not read as a job ({:?} at byte {})", error.classify(), error.column())
                 })
@@ -183,13 +189,15 @@ impl SpillFile {
             let reason = match read {
                 Ok(job) if seen.insert(job.id()) => {
                     found.jobs.push(job);
+                    found.lines.push((number, at));
                     continue;
                 }
                 Ok(job) => format!("the job {} stands in the file twice", job.id()),
                 Err(reason) => reason,
             };
-            found.rejected.push(Rejected { line: n + 1, reason, content: content.to_owned() });
+            found.rejected.push(Rejected { line: number, reason, content: content[at].to_owned() });
         }
+        found.content = content;
         let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
         if missing > 0 {
             tracing::error!(file = %self.path.display(), missing, "spill file is shorter than it says");
@@ -208,23 +216,19 @@ impl SpillFile {
         }
         let path = beside(&self.path, "rejected");
         let write = || {
-            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-            if file.metadata()?.len() == 0 {
-                // With this line it can be given back under the name of the spill file, once what was wrong is mended.
-                let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0 };
-                serde_json::to_writer(&mut file, &header)?;
-                file.write_all(b"\n")?;
-            }
-            for line in rejected {
-                file.write_all(&line.content)?;
-                file.write_all(b"\n")?;
-            }
-            file.sync_all()
+            let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path)?;
+            let before = file.metadata()?.len();
+            add_lines(&mut file, before, rejected, now).inspect_err(|_| {
+                // Half a line would spoil the first one of the next time.
+                let _ = file.set_len(before);
+            })
         };
         write().map_err(|source| SpillError::Io { path: path.clone(), source })?;
         for line in rejected {
             tracing::error!(file = %path.display(), line = line.line, reason = line.reason, "spilled job rejected");
         }
+        // Before the spill file is removed: its name must not be gone when this one is not there yet.
+        self.sync_folder();
         Ok(())
     }
 
@@ -252,29 +256,19 @@ impl SpillFile {
         if jobs.is_empty() {
             return Ok(());
         }
-        self.write_file(jobs, now).map_err(|source| {
-            // Half a file is of use to nobody, and on a full disk in everybody's way.
-            let _ = fs::remove_file(beside(&self.path, "tmp"));
-            self.io(source)
-        })
-    }
-
-    fn write_file(&self, jobs: &[Arc<Job>], now: Timestamp) -> io::Result<()> {
-        let temporary = beside(&self.path, "tmp");
-        let _ = fs::remove_file(&temporary);
-        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
-        let mut writer = BufWriter::new(file);
-        let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
-        serde_json::to_writer(&mut writer, &header)?;
-        writer.write_all(b"\n")?;
-        for job in jobs {
-            if let Some(line) = Line::of(job) {
-                serde_json::to_writer(&mut writer, &line)?;
-                writer.write_all(b"\n")?;
+        replace::replace(&replace::Machine, &self.path, |writer| {
+            let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
+            serde_json::to_writer(&mut *writer, &header)?;
+            writer.write_all(b"\n")?;
+            for job in jobs {
+                if let Some(line) = Line::of(job) {
+                    serde_json::to_writer(&mut *writer, &line)?;
+                    writer.write_all(b"\n")?;
+                }
             }
-        }
-        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
+            Ok(())
+        })
+        .map_err(|source| self.io(source))?;
         self.sync_folder();
         Ok(())
     }
@@ -298,12 +292,56 @@ impl Drop for SpillFile {
     }
 }
 
-impl Rejected {
-    /// A job that was read well but cannot be run here.
-    pub fn job(job: &Job, reason: String) -> Self {
-        let content = Line::of(job).and_then(|line| serde_json::to_vec(&line).ok()).unwrap_or_default();
-        Self { line: 0, reason, content }
+impl Found {
+    /// Turns away the jobs that were read well but cannot be run here; `fits` says why. Their lines are kept as they are.
+    pub fn turn_away(&mut self, fits: impl Fn(&Job) -> Result<(), String>) {
+        let (jobs, lines) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.lines));
+        for (job, (line, at)) in jobs.into_iter().zip(lines) {
+            match fits(&job) {
+                Ok(()) => {
+                    self.jobs.push(job);
+                    self.lines.push((line, at));
+                }
+                Err(reason) => {
+                    self.rejected.push(Rejected { line, reason, content: self.content[at].to_owned() });
+                }
+            }
+        }
+        self.rejected.sort_by_key(|rejected| rejected.line);
     }
+}
+
+/// The lines of a file that are not empty: each with its number, counted from 1, and where it stands.
+fn lines_of(content: &[u8]) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let mut from = 0;
+    let lines = content.split(|byte| *byte == b'\n').enumerate().map(move |(n, line)| {
+        let at = from..from + line.len();
+        from = at.end + 1;
+        (n + 1, at)
+    });
+    lines.filter(|(_, at)| !at.is_empty())
+}
+
+/// Adds rejected lines to a file that is so long already.
+fn add_lines(file: &mut File, length: u64, rejected: &[Rejected], now: Timestamp) -> io::Result<()> {
+    if length == 0 {
+        // With this line it can be given back under the name of the spill file, once what was wrong is mended.
+        let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0 };
+        serde_json::to_writer(&mut *file, &header)?;
+        file.write_all(b"\n")?;
+    } else {
+        let mut last = [0];
+        file.read_exact_at(&mut last, length - 1)?;
+        if last != *b"\n" {
+            // Whoever wrote it last was killed at that.
+            file.write_all(b"\n")?;
+        }
+    }
+    for line in rejected {
+        file.write_all(&line.content)?;
+        file.write_all(b"\n")?;
+    }
+    file.sync_all()
 }
 
 impl Line {
@@ -350,6 +388,10 @@ impl Line {
             || self.attempts.len() > ATTEMPTS_KEPT
         {
             return Err("max_attempts, timeout_ms or attempts is out of range".to_owned());
+        }
+        // Numbers that only grow: one that has nowhere left to grow to would stop whoever starts the job.
+        if self.attempt.max(self.runs) > u32::MAX / 2 || self.sequence > u64::MAX / 2 {
+            return Err("attempt, runs or sequence is out of range".to_owned());
         }
         let state = match self.state {
             StateName::Pending => JobState::Pending { turn: None, since: self.at },
