@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{AttemptOutcome, Job, JobId, StateName, Timestamp};
@@ -133,7 +134,8 @@ pub async fn drain(
         }
     }
     within(ENTERING, hurry, jobs.seal()).await;
-    pool.abandon_all().await;
+    // A store that hangs must not keep the rest from being spilled.
+    within(ENTERING, &CancellationToken::new(), pool.abandon_all().map(drop)).await;
     let mut report = account(jobs, began, finished_before, spill);
     report.duration = jobs.clock().elapsed().saturating_sub(elapsed_before);
     report

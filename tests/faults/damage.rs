@@ -1,0 +1,1 @@
+//! A spill file that was damaged.
