@@ -8,6 +8,9 @@ mod batch;
 mod body;
 mod conditional;
 mod envelope;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod job_view;
 mod jobs;

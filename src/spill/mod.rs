@@ -3,6 +3,9 @@
 //! One JSON object a line. The first line says what the file is; every further line is one job. The file is written
 //! beside its name, synced, and renamed, so that a reader finds either the old or the whole new one.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod replace;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -168,41 +171,7 @@ impl SpillFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
             Err(source) => return Err(self.io(source)),
         };
-        let mut lines = lines_of(&content);
-        let Some((_, first)) = lines.next() else {
-            return Ok(Found::default());
-        };
-        let Ok(header) = serde_json::from_slice::<Header>(&content[first]) else {
-            return Err(SpillError::Foreign(self.path.clone()));
-        };
-        if header.backroom_spill > VERSION {
-            return Err(SpillError::Newer { path: self.path.clone(), version: header.backroom_spill });
-        }
-        let mut found = Found::default();
-        let mut seen = std::collections::HashSet::new();
-        for (number, at) in lines {
-            let read = serde_json::from_slice::<Line>(&content[at.clone()])
-                .map_err(|error| {
-                    format!("does not read as a job ({:?} at byte {})", error.classify(), error.column())
-                })
-                .and_then(Line::into_job);
-            let reason = match read {
-                Ok(job) if seen.insert(job.id()) => {
-                    found.jobs.push(job);
-                    found.lines.push((number, at));
-                    continue;
-                }
-                Ok(job) => format!("the job {} stands in the file twice", job.id()),
-                Err(reason) => reason,
-            };
-            found.rejected.push(Rejected { line: number, reason, content: content[at].to_owned() });
-        }
-        found.content = content;
-        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
-        if missing > 0 {
-            tracing::error!(file = %self.path.display(), missing, "spill file is shorter than it says");
-        }
-        Ok(found)
+        Found::of(content, &self.path)
     }
 
     /// Keeps lines that could not be taken up, beside the spill file, in `….rejected`.
@@ -293,6 +262,45 @@ impl Drop for SpillFile {
 }
 
 impl Found {
+    /// What a file of this content holds.
+    fn of(content: Vec<u8>, path: &Path) -> Result<Self, SpillError> {
+        let mut lines = lines_of(&content);
+        let Some((_, first)) = lines.next() else {
+            return Ok(Self::default());
+        };
+        let Ok(header) = serde_json::from_slice::<Header>(&content[first]) else {
+            return Err(SpillError::Foreign(path.to_owned()));
+        };
+        if header.backroom_spill > VERSION {
+            return Err(SpillError::Newer { path: path.to_owned(), version: header.backroom_spill });
+        }
+        let mut found = Self::default();
+        let mut seen = std::collections::HashSet::new();
+        for (number, at) in lines {
+            let read = serde_json::from_slice::<Line>(&content[at.clone()])
+                .map_err(|error| {
+                    format!("does not read as a job ({:?} at byte {})", error.classify(), error.column())
+                })
+                .and_then(Line::into_job);
+            let reason = match read {
+                Ok(job) if seen.insert(job.id()) => {
+                    found.jobs.push(job);
+                    found.lines.push((number, at));
+                    continue;
+                }
+                Ok(job) => format!("the job {} stands in the file twice", job.id()),
+                Err(reason) => reason,
+            };
+            found.rejected.push(Rejected { line: number, reason, content: content[at].to_owned() });
+        }
+        found.content = content;
+        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
+        if missing > 0 {
+            tracing::error!(file = %path.display(), missing, "spill file is shorter than it says");
+        }
+        Ok(found)
+    }
+
     /// Turns away the jobs that were read well but cannot be run here; `fits` says why. Their lines are kept as they are.
     pub fn turn_away(&mut self, fits: impl Fn(&Job) -> Result<(), String>) {
         let (jobs, lines) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.lines));

@@ -7,16 +7,15 @@
 //! Order of locks: a row first, then an index; never the other way round.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
 use super::finished::{Finished, Retention};
 use super::{Answer, ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
 use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{DashMap, Entry, Mutex, MutexGuard, PoisonError};
 
 /// How many ids a list looks at before it lets others at the index.
 const LIST_STEP: usize = 256;
