@@ -27,6 +27,8 @@ pub(super) struct Finished {
     dead: VecDeque<(Timestamp, JobId)>,
     /// How many entries are not stale.
     live: usize,
+    /// Whether entries are away to be looked through. What is the oldest cannot be said meanwhile.
+    looked_through: bool,
 }
 
 impl Finished {
@@ -43,7 +45,7 @@ impl Finished {
 
     /// The oldest entry, if there are more jobs than are kept; dead letters last.
     pub(super) fn one_too_many(&mut self, retention: &Retention) -> Option<(Timestamp, JobId)> {
-        if self.live <= retention.max_finished {
+        if self.looked_through || self.live <= retention.max_finished {
             return None;
         }
         self.done.pop_front().or_else(|| self.dead.pop_front())
@@ -59,13 +61,15 @@ impl Finished {
     /// The entries of jobs that ended like this, when so many of all are stale that they should be looked through.
     pub(super) fn take_if_stale(&mut self, state: StateName) -> Option<VecDeque<(Timestamp, JobId)>> {
         let stale = self.entries().saturating_sub(self.live);
-        (stale > self.live + STALE_ALLOWED).then(|| std::mem::take(self.of(state)))
+        self.looked_through = stale > self.live + STALE_ALLOWED;
+        self.looked_through.then(|| std::mem::take(self.of(state)))
     }
 
-    /// Entries that were taken come before those that have come meanwhile.
+    /// Entries that were taken come before those that have come meanwhile. Those that are too many leave only now.
     pub(super) fn put_back(&mut self, state: StateName, mut entries: VecDeque<(Timestamp, JobId)>) {
         entries.append(self.of(state));
         *self.of(state) = entries;
+        self.looked_through = false;
     }
 
     /// How many entries there are, stale ones included.

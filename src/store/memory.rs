@@ -183,12 +183,13 @@ impl MemoryStore {
     fn drop_stale(&self) {
         for state in [StateName::Completed, StateName::DeadLettered] {
             let entries = lock(&self.finished).take_if_stale(state);
-            let Some(entries) = entries else { return };
+            let Some(entries) = entries else { continue };
             let is_live = |(at, id): &(Timestamp, JobId)| {
                 self.rows.get(id).is_some_and(|row| row.state.finished_at() == Some(*at))
             };
             let kept = entries.into_iter().filter(is_live).collect();
             lock(&self.finished).put_back(state, kept);
+            self.trim();
         }
     }
 

@@ -40,6 +40,7 @@ const TESTS: &[(&str, fn())] = &[
     ("table::a_run_is_settled_once_whoever_comes", table::a_run_is_settled_once_whoever_comes),
     ("table::waiting_jobs_leave_once", table::waiting_jobs_leave_once),
     ("table::retention_never_exceeds_its_bound", table::retention_never_exceeds_its_bound),
+    ("table::dead_letters_leave_last", table::dead_letters_leave_last),
     ("waiting::no_end_is_missed", waiting::no_end_is_missed),
     ("gate::nothing_is_accepted_behind_a_closed_gate", gate::nothing_is_accepted_behind_a_closed_gate),
     ("gate::nothing_changes_behind_the_seal", gate::nothing_changes_behind_the_seal),

@@ -165,3 +165,32 @@ pub(crate) fn retention_never_exceeds_its_bound() {
         is_consistent(&store);
     });
 }
+
+/// Dead letters leave last, even while somebody looks through the entries of finished jobs for stale ones.
+pub(crate) fn dead_letters_leave_last() {
+    let many = 1_100;
+    let test = move || {
+        let store = store(2);
+        let dead = job(1, None);
+        block_on(store.insert(vec![dead, job(2, None), job(3, None), job(4, None)])).unwrap();
+        let run = block_on(store.apply(id(1), Change::Start, at(1))).unwrap().runs;
+        let error = Arc::new(JobError { code: "x".into(), message: "y".into(), retryable: false });
+        let never = Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(0) };
+        block_on(store.apply(id(1), settle(run, never), at(2))).unwrap();
+        // Sent round again and canceled so often that most entries are stale.
+        for n in 0..many {
+            block_on(store.apply(id(2), Change::Cancel, at(10 + n))).unwrap();
+            block_on(store.apply(id(2), Change::Retry { turn: 1 }, at(10 + n))).unwrap();
+        }
+        block_on(store.apply(id(3), Change::Cancel, at(5_000))).unwrap();
+        let sweeper = thread::spawn({
+            let store = Arc::clone(&store);
+            move || block_on(store.sweep(at(5_001))).unwrap()
+        });
+        block_on(store.apply(id(4), Change::Cancel, at(5_002))).unwrap();
+        sweeper.join().unwrap();
+        assert!(block_on(store.get(id(1))).unwrap().is_some(), "a dead letter left before a canceled job");
+        is_consistent(&store);
+    };
+    shuttle::check_random(test, 60);
+}
