@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 
 use super::*;
 
+/// The attempts that are remembered: number, outcome, begin, end, error.
+type Kept = Vec<(u32, String, i64, i64, Option<String>)>;
+
 /// A job as the contract tells it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Model {
@@ -219,7 +222,7 @@ impl Model {
     }
 
     /// The same account of a real job, without the history that it does not keep; compare it with [`Model::brief`].
-    pub(crate) fn of(job: &Job) -> (Self, Vec<(u32, String, i64, i64, Option<String>)>) {
+    pub(crate) fn of(job: &Job) -> (Self, Kept) {
         let mut model = Self::new(job.state.name(), 0, job.spec.max_attempts, job.expires_at.map(millis));
         model.when = match &job.state {
             JobState::Scheduled { due } | JobState::Failed { due } => millis(*due),
@@ -252,7 +255,7 @@ impl Model {
     }
 
     /// Itself without the history, and what a job keeps of it.
-    pub(crate) fn brief(&self) -> (Self, Vec<(u32, String, i64, i64, Option<String>)>) {
+    pub(crate) fn brief(&self) -> (Self, Kept) {
         let kept = self.kept().into_iter();
         let kept =
             kept.map(|(n, outcome, a, b, error)| (n, outcome.to_owned(), a, b, error.map(str::to_owned)));

@@ -62,6 +62,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 impl World {
+    #[expect(clippy::too_many_lines, reason = "one arm for each act, side by side")]
     async fn act(&mut self, act: Act) {
         // Every millisecond is used once, so that what finished first is known.
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -142,7 +143,7 @@ impl World {
                     return;
                 }
                 let (id, run, delivery) = self.running.remove(n % self.running.len());
-                let end = self.from_now(end);
+                let end = self.after_now(end);
                 let settled = self.jobs.settle(id, run, end.ending()).await;
                 assert_eq!(settled.is_ok(), self.step(id, &Step::Settle(0, end)), "{settled:?}");
                 delivery.ack();
@@ -192,7 +193,7 @@ impl World {
     }
 
     /// Ends carry times from zero on.
-    fn from_now(&self, end: End) -> End {
+    fn after_now(&self, end: End) -> End {
         let now = self.now();
         match end {
             End::Fault(outcome, retryable, after) => End::Fault(outcome, retryable, now + after),

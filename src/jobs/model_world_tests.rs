@@ -16,11 +16,8 @@ use crate::store::{Filter, ListQuery, MemoryStore, Retention, Store as _};
 
 const EPOCH: i64 = 1_800_000_000_000;
 const CAPACITY: [usize; 2] = [4, 2];
-pub(super) const KEEP: Retention = Retention {
-    completed: Duration::from_secs(60),
-    dead_lettered: Duration::from_secs(300),
-    max_finished: 5,
-};
+pub(super) const KEEP: Retention =
+    Retention { completed: Duration::from_mins(1), dead_lettered: Duration::from_mins(5), max_finished: 5 };
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Nothing {}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backroom::job::{Delay, JobId};
 use backroom::shutdown::Patience;
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use crate::fakes::{Arrow, Fault};
@@ -67,7 +68,6 @@ async fn does(rig: &Rig, act: Act) {
             Act::Jump(millis) => rig.jobs.clock().jump(millis),
         }
     };
-    use futures_util::FutureExt as _;
     let caught = std::panic::AssertUnwindSafe(wish).catch_unwind();
     let _ = tokio::time::timeout(Duration::from_secs(12), caught).await;
 }
