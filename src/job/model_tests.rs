@@ -223,32 +223,33 @@ impl Model {
 
     /// The same account of a real job, without the history that it does not keep; compare it with [`Model::brief`].
     pub(crate) fn of(job: &Job) -> (Self, Kept) {
-        let mut model = Self::new(job.state.name(), 0, job.spec.max_attempts, job.expires_at.map(millis));
+        let mut model =
+            Self::new(job.state.name(), 0, job.spec.max_attempts, job.expires_at.map(Timestamp::as_millis));
         model.when = match &job.state {
-            JobState::Scheduled { due } | JobState::Failed { due } => millis(*due),
+            JobState::Scheduled { due } | JobState::Failed { due } => due.as_millis(),
             JobState::Pending { turn, since } => {
                 model.turn = *turn;
-                millis(*since)
+                since.as_millis()
             }
             JobState::Processing { run, since, cancel_requested } => {
                 assert_eq!(*run, job.runs, "the run that is under way is the latest one");
                 model.cancel_requested = *cancel_requested;
-                millis(*since)
+                since.as_millis()
             }
             JobState::Skipped { at, reason } => {
                 model.reason = Some(reason.to_string());
-                millis(*at)
+                at.as_millis()
             }
             JobState::Completed { at, .. } | JobState::DeadLettered { at } | JobState::Canceled { at } => {
-                millis(*at)
+                at.as_millis()
             }
         };
         (model.attempt, model.runs, model.sequence) = (job.attempt, job.runs, job.sequence);
-        (model.started_at, model.percent) = (job.started_at.map(millis), job.progress.percent);
+        (model.started_at, model.percent) = (job.started_at.map(Timestamp::as_millis), job.progress.percent);
         model.error = job.error.as_ref().map(|error| if error.retryable { "again" } else { "never" });
         let attempt = |attempt: &Attempt| {
             let error = attempt.error.as_ref().map(|error| error.code.to_string());
-            let (from, to) = (millis(attempt.started_at), millis(attempt.finished_at));
+            let (from, to) = (attempt.started_at.as_millis(), attempt.finished_at.as_millis());
             (attempt.number, attempt.outcome.as_str().to_owned(), from, to, error)
         };
         (model, job.attempts.iter().map(attempt).collect())
@@ -261,10 +262,6 @@ impl Model {
             kept.map(|(n, outcome, a, b, error)| (n, outcome.to_owned(), a, b, error.map(str::to_owned)));
         (Self { history: Vec::new(), ..self.clone() }, kept.collect())
     }
-}
-
-fn millis(at: Timestamp) -> i64 {
-    at.as_millis()
 }
 
 impl End {
@@ -393,7 +390,7 @@ proptest! {
                 prop_assert_eq!(format!("{job:?}"), before.1, "what is refused changes nothing");
             }
             prop_assert_eq!(Model::of(&job), model.brief(), "{} {:?} at {} on {:?}", n, step, now, before.0);
-            prop_assert_eq!(job.wakes_at().map(millis), model.wakes_at());
+            prop_assert_eq!(job.wakes_at().map(Timestamp::as_millis), model.wakes_at());
             prop_assert_eq!(job.state.is_terminal(), model.ended());
             prop_assert_eq!(job.run_at, run_at, "when it was first due never changes");
         }
