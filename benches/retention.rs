@@ -87,6 +87,7 @@ fn live(store: &MemoryStore, (kind, queue): &(KindName, QueueName), n: u64) {
         max_attempts: 3,
         timeout: Duration::from_mins(1),
         tags: Box::default(),
+        unique: None,
         log: JobLog::default(),
     };
     let job = Arc::new(Job::new(spec, JobState::Pending { turn: Some(n), since: at }, None));

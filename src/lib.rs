@@ -41,6 +41,7 @@ pub mod server;
 pub mod shutdown;
 pub mod spill;
 pub mod store;
+mod sync;
 pub mod telemetry;
 pub mod worker;
 

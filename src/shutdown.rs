@@ -1,9 +1,11 @@
 //! How the server stops: in a fixed order, within bounds, and with an account of every job.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{AttemptOutcome, Job, JobId, StateName, Timestamp};
@@ -138,7 +140,8 @@ pub async fn drain(
         }
     }
     within(ENTERING, hurry, jobs.seal()).await;
-    pool.abandon_all().await;
+    // A store that hangs must not keep the rest from being spilled.
+    within(ENTERING, &CancellationToken::new(), pool.abandon_all().map(drop)).await;
     let mut report = account(jobs, began, finished_before, spill);
     report.abandoned = pool.abandoned() - abandoned_before;
     report.duration = jobs.clock().elapsed().saturating_sub(elapsed_before);
@@ -215,23 +218,20 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
         }
         Ok(())
     };
-    let mut fitting = Vec::with_capacity(found.jobs.len());
-    for job in found.jobs {
-        match fits(&job) {
-            Ok(()) => fitting.push(Arc::new(job)),
-            Err(reason) => found.rejected.push(crate::spill::Rejected::job(&job, reason)),
-        }
-    }
+    found.turn_away(fits);
+    let mut fitting: Vec<_> = found.jobs.iter().cloned().map(Arc::new).collect();
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());
     // Even beyond the limits: they were accepted once.
     let duplicates = jobs.store().restore(fitting.clone()).await?;
-    for duplicate in &duplicates {
-        // Two that are the same work cannot come from one server; somebody has put files together.
-        let reason = format!("its unique key belongs to the job {}", duplicate.holder.id());
-        found.rejected.push(crate::spill::Rejected::job(&fitting[duplicate.index], reason));
-    }
-    let taken = fitting.len() - duplicates.len();
+    // Two that are the same work cannot come from one server; somebody has put files together.
+    let holders: HashMap<JobId, JobId> =
+        duplicates.iter().map(|duplicate| (fitting[duplicate.index].id(), duplicate.holder.id())).collect();
+    found.turn_away(|job| match holders.get(&job.id()) {
+        Some(holder) => Err(format!("job {}: its unique key belongs to the job {holder}", job.id())),
+        None => Ok(()),
+    });
+    let taken = found.jobs.len();
     spill.keep_rejected(&found.rejected, jobs.clock().now())?;
     if taken > 0 {
         let file = spill.path().display();

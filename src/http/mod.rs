@@ -15,6 +15,9 @@ mod dead_letters;
 mod envelope;
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod host;
 mod idempotency;

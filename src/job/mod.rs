@@ -27,3 +27,6 @@ pub use state::{
 };
 pub use time::{Timestamp, format_duration, parse_duration};
 pub use unique::{Hold, Unique};
+
+#[cfg(test)]
+pub(crate) mod model_tests;

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Jobs;
 use crate::event::EventKind;
 use crate::job::{Change, Ending, Job, JobId, LogLevel, LogLine, Progress, StateName};
 use crate::queue::{Closed, Slot};
 use crate::store::{ApplyError, StoreError};
+use crate::sync::atomic::Ordering;
 
 /// What to do with an id that a worker has taken from its queue.
 #[must_use]

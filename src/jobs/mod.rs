@@ -24,3 +24,8 @@ pub use steer::{CancelError, Canceled, RetryError};
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};
 pub use submit_error::SubmitError;
 pub use unique::Accepted;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod model_world_tests;

@@ -1,16 +1,16 @@
 //! The attempts under way, so that one can be told to stop and one that is stuck can be let go.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, JobId};
 use crate::redact::Secrets;
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{DashMap, Mutex, PoisonError};
 
 /// Beyond this, an attempt that should have ended counts as stuck. Only one that blocks its thread gets so far: every
 /// other one is dropped in time by the task that runs it.

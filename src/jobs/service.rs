@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -19,6 +18,7 @@ use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp};
 use crate::queue::Queue;
 use crate::redact::Redactor;
 use crate::store::{Durability, ListQuery, Page, Store, StoreError, age_seconds};
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 /// The longest `Retry-After` of a job that waits, and of a queue that is full, in seconds (contract, section 3).
 const LONGEST_POLL_PAUSE: u64 = 30;
@@ -197,13 +197,23 @@ impl Jobs {
         patience: Duration,
         give_up: impl Future<Output = ()>,
     ) -> Result<Option<Arc<Job>>, StoreError> {
-        let place = self.0.waiters.join(id);
-        let mut over = std::pin::pin!(async {
+        let over = async {
             tokio::select! {
                 () = tokio::time::sleep(patience) => {}
                 () = give_up => {}
             }
-        });
+        };
+        self.wait_until(id, over).await
+    }
+
+    /// As [`Self::wait`], until `over` completes.
+    pub(crate) async fn wait_until(
+        &self,
+        id: JobId,
+        over: impl Future<Output = ()>,
+    ) -> Result<Option<Arc<Job>>, StoreError> {
+        let place = self.0.waiters.join(id);
+        let mut over = std::pin::pin!(over);
         loop {
             let notified = place.notify.notified();
             let mut notified = std::pin::pin!(notified);
@@ -211,6 +221,7 @@ impl Jobs {
             match self.get(id).await? {
                 Some(job) if !job.state.is_terminal() => {
                     tokio::select! {
+                        biased;
                         () = notified => {}
                         () = &mut over => return self.get(id).await,
                     }

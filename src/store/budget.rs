@@ -3,11 +3,10 @@
 //! The counters change with every row that comes, changes or goes, by the difference of its weights: they never drift
 //! from what the rows weigh together.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::Limit;
 use super::shelf::Keys;
 use crate::job::StateName;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How much a store holds at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,10 +8,8 @@
 //! Order of locks: a row first, then an index; never the other way round.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
 use super::budget::{Bounds, Budget, Load};
@@ -22,6 +20,7 @@ use super::{
     Answer, ApplyError, Counts, Due, Duplicate, Durability, InsertError, ListQuery, Page, Store, StoreError,
 };
 use crate::job::{Change, Hold, Job, JobId, KindName, LogLine, QueueName, StateName, Timestamp, UniqueKey};
+use crate::sync::{DashMap, Entry, Mutex};
 
 /// How many ids a list looks at, and how many jobs a sweep forgets, before it lets others at the index and the thread.
 const STEP: usize = 256;

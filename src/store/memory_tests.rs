@@ -80,14 +80,14 @@ fn line(bytes: usize) -> LogLine {
 /// What the counters must say: looked up row by row.
 fn sums(store: &MemoryStore) -> [u64; 3] {
     let mut sums = [0; 3];
-    for row in &store.rows {
+    store.rows.iter().for_each(|row| {
         let weight = row.weight() as u64;
         sums[0] += weight;
         if row.state.is_terminal() && row.state.name() != StateName::DeadLettered {
             sums[1] += weight;
         }
         sums[2] += u64::from(!row.state.is_terminal());
-    }
+    });
     sums
 }
 

@@ -1,12 +1,12 @@
 //! What is counted and awaited in one queue, and what the indexes know of a row.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::finished::End;
 use super::{Counts, Due};
 use crate::job::{Hold, Job, JobId, JobState, StateName, Timestamp};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is counted and awaited in one queue.
 #[derive(Default)]

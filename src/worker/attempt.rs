@@ -24,6 +24,17 @@ const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
 /// How long the reason of a skip may be, in bytes; the rest is cut.
 const REASON_BYTES: usize = 1_024;
 
+/// How long a job that could not be started rests before it is delivered again.
+const START_REST: Duration = Duration::from_secs(1);
+/// How long the end of an attempt rests before the store is asked again to keep it. Without the last of them it stays as
+/// running until the drain, and is then run again.
+const SETTLE_RESTS: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1_600),
+    Duration::from_millis(6_400),
+];
+
 type Returned = std::thread::Result<Result<Outcome, Failure>>;
 
 /// Runs the job of a delivery once. The permit is held until the job is settled.
@@ -32,16 +43,26 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
     if desk.stop.hard.is_cancelled() {
         return;
     }
-    match desk.jobs.start(delivery.id()).await {
-        Ok(Started::Run(job)) => {
+    let error = match AssertUnwindSafe(desk.jobs.start(delivery.id())).catch_unwind().await {
+        Ok(Ok(Started::Run(job))) => {
             run_job(&desk, job, permit).await;
-            delivery.ack();
+            return delivery.ack();
         }
-        Ok(Started::Leave) => delivery.ack(),
-        // Given back to the queue by the drop of the delivery.
-        Err(error) => {
-            tracing::error!(job = %delivery.id(), error = desk.chain(&error), "job could not be started");
-        }
+        Ok(Ok(Started::Leave)) => return delivery.ack(),
+        Ok(Err(error)) => desk.chain(&error),
+        Err(panic) => format!("panic: {}", panic_message(&*panic)),
+    };
+    tracing::error!(job = %delivery.id(), error, "job could not be started");
+    // The place is kept meanwhile: a store that does not answer must not be asked as fast as a core can ask.
+    rest(&desk, START_REST).await;
+    // Given back to the queue by the drop of the delivery.
+}
+
+/// Waits, unless everything is to stop.
+async fn rest(desk: &Desk, rest: Duration) {
+    tokio::select! {
+        () = desk.stop.hard.cancelled() => {}
+        () = tokio::time::sleep(rest) => {}
     }
 }
 
@@ -254,7 +275,17 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
         Ending::Failed { outcome, error, .. } => Some((*outcome, Arc::clone(error))),
         _ => None,
     };
-    match desk.jobs.settle(spec.id, run.number, ending).await {
+    let mut rests = SETTLE_RESTS.into_iter();
+    let settled = loop {
+        match (desk.jobs.settle(spec.id, run.number, ending.clone()).await, rests.next()) {
+            (Err(ApplyError::Store(error)), Some(pause)) if !desk.stop.hard.is_cancelled() => {
+                tracing::warn!(job = %spec.id, error = chain(&error), "attempt could not be settled, trying again");
+                rest(desk, pause).await;
+            }
+            (settled, _) => break settled,
+        }
+    };
+    match settled {
         Ok(settled) => {
             // A healthy job writes no line. The message of an error can quote a payload, so that it stays in the job.
             if let Some((outcome, error)) = failure {
