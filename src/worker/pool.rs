@@ -156,6 +156,8 @@ impl Pool {
 /// make all attempts of all queues pass through one lock.
 async fn pass_on_hard_stop(desk: Arc<Desk>) {
     tokio::select! {
+        // Whoever drops the pool cancels both at once, and the attempts must be told.
+        biased;
         () = desk.stop.hard.cancelled() => desk.jobs.running().cancel_all(desk.jobs.clock().elapsed()),
         () = desk.ended.cancelled() => {}
     }
