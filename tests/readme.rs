@@ -20,21 +20,48 @@ fn the_session_works_as_it_is_told() {
     assert!(commands.len() >= 5, "README.md has lost its session");
     assert_eq!(commands.len(), answers.len(), "every block has its answer");
 
-    let server = Server::start();
-    let outputs = run(&commands, &server.address);
-    assert_eq!(outputs.len(), answers.len(), "the session ended early: {outputs:#?}");
-    for ((command, answer), output) in commands.iter().zip(&answers).zip(&outputs) {
-        if let Err(missing) = contains_in_order(output, answer) {
-            panic!(
-                "README.md promises\n\n    {missing}\n\nin this order, of\n\n{command}\nwhich printed\n\n{output}"
-            );
-        }
-    }
+    let server = Server::start(folder());
+    compare(&commands, &answers, &run(&commands, &server));
+}
+
+#[test]
+fn tokens_are_made_named_and_asked_for_as_it_is_told() {
+    let readme = readme();
+    let folder = folder();
+    let made = shell(&blocks(&readme, "<!-- tokens: made -->", "sh").concat(), folder.path());
+    assert_eq!(made, "");
+    let named = blocks(&readme, "<!-- tokens: named -->", "toml").concat();
+    std::fs::write(folder.path().join("backroom.toml"), named).expect("the settings");
+    let commands = blocks(&readme, "<!-- tokens: session -->", "sh");
+    let answers = blocks(&readme, "<!-- tokens: answer -->", "text");
+    assert_eq!((commands.len(), answers.len()), (1, 1), "README.md has lost its tokens");
+    let server = Server::start(folder);
+    compare(&commands, &answers, &run(&commands, &server));
+}
+
+#[test]
+fn the_settings_beyond_the_host_are_valid() {
+    let folder = folder();
+    let settings = blocks(&readme(), "<!-- beyond the host -->", "toml").concat();
+    std::fs::write(folder.path().join("backroom.toml"), settings).expect("the settings");
+    let check = |token: &str| {
+        let output =
+            backroom(folder.path()).args(["check", "--set", token]).output().expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let own = rcgen::generate_simple_self_signed(["jobs.example.com".to_owned()]).expect("a certificate");
+    std::fs::write(folder.path().join("fullchain.pem"), own.cert.pem()).expect("the certificate");
+    std::fs::write(folder.path().join("privkey.pem"), own.signing_key.serialize_pem()).expect("the key");
+    let (code, faults) = check("auth.token=0123456789abcdef");
+    assert_eq!(code, Some(0), "{faults}");
+    let (code, faults) = check("auth.token=");
+    assert_eq!(code, Some(78), "without a token it must not start: {faults}");
+    assert!(faults.contains("server.bind"), "{faults}");
 }
 
 #[test]
 fn the_mail_settings_are_valid() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let settings = blocks(&readme(), "## Mail\n", "toml").concat();
     std::fs::write(folder.path().join("backroom.toml"), settings).expect("the settings");
     std::fs::write(folder.path().join("smtp-password"), "secret\n").expect("the password");
@@ -78,14 +105,39 @@ fn blocks(text: &str, mark: &str, language: &str) -> Vec<String> {
         .collect()
 }
 
-/// Runs the blocks in one shell, and gives what each of them printed.
-fn run(commands: &[String], address: &str) -> Vec<String> {
-    let script = commands.join(&format!("\nprintf '\\n%s\\n' '{BREAK}'\n")).replace(ADDRESS, address);
-    let output =
-        Command::new("bash").args(["-eu", "-c", &script]).env("no_proxy", "*").output().expect("bash runs");
-    assert!(output.status.success(), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// Runs the blocks in one shell, in the folder of the server, and gives what each of them printed.
+fn run(commands: &[String], server: &Server) -> Vec<String> {
+    let script = commands.join(&format!("\nprintf '\\n%s\\n' '{BREAK}'\n")).replace(ADDRESS, &server.address);
+    let printed = shell(&script, server.folder.path());
     printed.split(BREAK).map(|part| part.trim().to_owned()).collect()
+}
+
+fn shell(script: &str, folder: &Path) -> String {
+    let mut bash = Command::new("bash");
+    let output = bash
+        .args(["-eu", "-c", script])
+        .env("no_proxy", "*")
+        .current_dir(folder)
+        .output()
+        .expect("bash runs");
+    assert!(output.status.success(), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).replace('\r', "")
+}
+
+/// Holds what was printed against what README.md promises.
+fn compare(commands: &[String], answers: &[String], outputs: &[String]) {
+    assert_eq!(outputs.len(), answers.len(), "the session ended early: {outputs:#?}");
+    for ((command, answer), output) in commands.iter().zip(answers).zip(outputs) {
+        if let Err(missing) = contains_in_order(output, answer) {
+            panic!(
+                "README.md promises\n\n    {missing}\n\nin this order, of\n\n{command}\nwhich printed\n\n{output}"
+            );
+        }
+    }
 }
 
 /// Whether the pieces of `answer`, between its `…` and ends of lines, stand in `output` one after the other; the order of
@@ -123,12 +175,11 @@ fn backroom(folder: &Path) -> Command {
 struct Server {
     child: Child,
     address: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn start(folder: tempfile::TempDir) -> Self {
         let mut child = backroom(folder.path())
             .args(["--set", "server.bind=127.0.0.1:0", "--set", "log.format=json"])
             .stderr(Stdio::piped())
@@ -144,7 +195,7 @@ impl Server {
             .expect("it says where it listens");
         // Nobody else reads the log, and a full pipe would hold up the server.
         std::thread::spawn(move || log.for_each(drop));
-        Self { child, address, _folder: folder }
+        Self { child, address, folder }
     }
 }
 
