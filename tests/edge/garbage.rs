@@ -404,7 +404,7 @@ async fn no_name_is_too_long_for_the_parser() {
     let address = process.base.strip_prefix("http://").unwrap();
     let body = br#"{"kind":"noop","payload":{"sleep":"200ms"}}"#;
     let wait = [b"prefer: wait=20\r\n", JSON].concat();
-    let spaces = [&body[..], &[b' '; 40_000]].concat();
+    let spaces = [&body[..], " ".repeat(40_000).as_bytes()].concat();
     let hex = format!(r#"{{"kind":"noop","payload":{{"hex":"{}"}}}}"#, "a".repeat(200_000));
     let before: [(&str, Vec<u8>); 5] = [
         ("alone", Vec::new()),
