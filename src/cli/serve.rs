@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, exit};
-use crate::config::{Loaded, MailTransport};
+use crate::config::{AuthMode, Loaded, MailTransport};
 use crate::server::{Backroom, Server};
 use crate::telemetry;
 
@@ -21,7 +21,7 @@ pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
     telemetry::init(&config.log)?;
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;
-    let bind_is_open = !config.server.bind.ip().is_loopback();
+    let open = config.auth.mode == AuthMode::None && !config.server.bind.ip().is_loopback();
     let mail = match config.mail.transport {
         MailTransport::Capture => "capture",
         MailTransport::Smtp => "smtp",
@@ -30,9 +30,9 @@ pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
     let server = Server::start(Backroom::builder(config).workers_on(workers)).await?;
     let (address, scheme, version) = (server.address(), server.scheme(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%address, scheme, version, durability = "memory", mail, "listening");
-    if bind_is_open {
+    if open {
         tracing::warn!(
-            "auth.mode is \"none\": everybody who can connect can submit, read, cancel and retry jobs"
+            "auth.mode is \"none\": everybody who can connect can submit, read, cancel, retry and delete jobs"
         );
     }
 

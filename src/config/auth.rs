@@ -57,7 +57,7 @@ pub struct Token {
 pub enum Role {
     /// Enqueue, and read, watch and cancel a job by its id.
     Submit,
-    /// See lists, queues, events and mail.
+    /// See lists, queues, events and mail, and read and watch a job by its id.
     Read,
     /// Change anything, and read payloads.
     Operate,

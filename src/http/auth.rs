@@ -18,7 +18,7 @@ use super::problem_type::ProblemType;
 pub enum Role {
     /// Enqueue, and read, watch and cancel a job by its id.
     Submit,
-    /// See lists, queues, events and mail.
+    /// See lists, queues, events and mail, and read and watch a job by its id.
     Read,
     /// Change anything, and read payloads: includes the others.
     Operate,
@@ -42,11 +42,15 @@ pub(super) enum Needs {
     Nothing,
     /// A token with this role.
     Role(Role),
+    /// A token with the role `submit` or `read`: a job by its id, which lists show to the one and which the other gets from
+    /// its own submission.
+    SubmitOrRead,
 }
 
 pub(super) const NOTHING: Needs = Needs::Nothing;
 pub(super) const SUBMIT: Needs = Needs::Role(Role::Submit);
 pub(super) const READ: Needs = Needs::Role(Role::Read);
+pub(super) const SUBMIT_OR_READ: Needs = Needs::SubmitOrRead;
 pub(super) const OPERATE: Needs = Needs::Role(Role::Operate);
 
 /// The roles of one token.
@@ -97,6 +101,7 @@ impl Granted {
         match needs {
             Needs::Nothing => true,
             Needs::Role(role) => self.roles.include(role),
+            Needs::SubmitOrRead => self.roles.include(Role::Submit) || self.roles.include(Role::Read),
         }
     }
 }
@@ -204,6 +209,11 @@ pub(super) fn refusal(request: &HttpRequest, needs: Needs) -> Problem {
             let detail =
                 format!("This needs a token with the role {role}, which the one that was sent has not.");
             Problem::new(ProblemType::Forbidden, detail).with("role", role)
+        }
+        (Some(_), Needs::SubmitOrRead) => {
+            let detail =
+                "This needs a token with the role submit or read, and the one that was sent has neither.";
+            Problem::new(ProblemType::Forbidden, detail).with("role", Role::Submit.as_str())
         }
         // RFC 6750 §3.1: says that a token came and was not known.
         _ if extensions.get::<Unknown>().is_some() => {

@@ -20,7 +20,7 @@ pub(super) async fn submit(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let body = body::submission(&request, payload, &api).await?;
-    let under_way = match idempotency::turn(&request, &body, &api)? {
+    let under_way = match idempotency::turn(&request, "/api/jobs/batch", &body, &api)? {
         Turn::Plain => None,
         Turn::First(under_way) => Some(under_way),
         Turn::Again(answer) => return Ok(idempotency::replayed(answer.response())),

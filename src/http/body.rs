@@ -1,5 +1,7 @@
 //! Reading a request body, within its bounds of size and time.
 
+use std::rc::Rc;
+
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{
@@ -10,6 +12,7 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
 
 use super::api::Api;
+use super::connection::Traffic;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::job::format_duration;
@@ -27,7 +30,11 @@ pub(super) async fn read(
     api: &Api,
 ) -> Result<Bytes, Problem> {
     // Most bodies are there already: those set no timer.
-    match tokio::time::timeout(api.body_timeout, whole(request, payload, api.body_limit)).await {
+    let read = tokio::time::timeout(api.body_timeout, whole(request, payload, api.body_limit)).await;
+    if let Some(traffic) = request.conn_data::<Rc<Traffic>>() {
+        traffic.body_read();
+    }
+    match read {
         Ok(body) => body,
         Err(_) => {
             let allowed = format_duration(api.body_timeout);
@@ -111,7 +118,7 @@ pub(super) async fn discard(
 }
 
 /// Whether what follows the head is no body but whatever the client says next: it has no end that could be waited for.
-fn is_endless(request: &HttpRequest) -> bool {
+pub(super) fn is_endless(request: &HttpRequest) -> bool {
     let headers = request.headers();
     // As actix reads it: this upgrade wins over a length, and chunks win over both.
     let is_websocket = || {

@@ -23,11 +23,16 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nc
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// The largest head, in bytes. actix would take twice as much, and panic at the name of a header that has more than this.
+/// The largest head, in bytes. actix would take twice as much.
 const LARGEST_HEAD: usize = 64 << 10;
 
-/// How much is read at once on the last stretch before that.
-const STRETCH: usize = 4 << 10;
+/// The longest name of a header, in bytes. actix panics at one with more than 65,535, which [`LARGEST_HEAD`] alone does
+/// not rule out: behind a request that is being answered comes the head of the next, and how much of it has been read
+/// nobody here knows.
+const LONGEST_NAME: usize = 40 << 10;
+
+/// How much is read before the dispatcher looks at it. A name that is longer by one of these is still none to panic at.
+const STRETCH: usize = 16 << 10;
 
 /// How long what a refused client still sends is read away, so that it sees its answer.
 pub(super) const LINGERING: Duration = Duration::from_secs(1);
@@ -46,6 +51,10 @@ pub(super) struct Patience {
 pub(super) struct Traffic {
     /// A request is being answered, or an answer without a known end is being sent.
     busy: Cell<bool>,
+    /// The body of the request that is being answered has come as a whole: what still comes belongs to the next one.
+    body_read: Cell<bool>,
+    /// How many bytes have come since the last end of a line, if all of them could be of one name.
+    name: Cell<Option<usize>>,
     /// Bytes have come that were not yet a whole head.
     head_begun: Cell<bool>,
     /// How many, what came behind the head in the same moment included.
@@ -66,10 +75,37 @@ impl Traffic {
     /// A whole head has come.
     pub(super) fn begin(self: Rc<Self>) -> Answering {
         self.busy.set(true);
+        self.body_read.set(false);
         self.head_begun.set(false);
         self.head_bytes.set(0);
         self.turn();
         Answering { traffic: self, streams: false }
+    }
+
+    /// The whole body of the request that is being answered has come, or no more of it is wanted.
+    pub(super) fn body_read(&self) {
+        self.body_read.set(true);
+        // What went before was of the body, but for what may have come with its end.
+        self.name.set(self.name.get().map(|length| length.min(STRETCH)));
+    }
+
+    /// Whether so much has come for the next request that no more of it is taken before its turn.
+    fn is_ahead(&self) -> bool {
+        self.busy.get() && self.body_read.get() && self.name_is_too_long()
+    }
+
+    fn name_is_too_long(&self) -> bool {
+        self.name.get().is_some_and(|length| length > LONGEST_NAME)
+    }
+
+    /// Bytes have come.
+    fn came(&self, bytes: &[u8]) {
+        // Most requests end with the end of a line or of an object: one byte is looked at.
+        let name = match bytes.iter().rposition(|byte| !is_of_name(*byte)) {
+            Some(last) => (bytes[last] == b'\n').then_some(bytes.len() - last - 1),
+            None => self.name.get().map(|length| length + bytes.len()),
+        };
+        self.name.set(name);
     }
 
     fn turn(&self) {
@@ -105,6 +141,11 @@ impl Drop for Answering {
     }
 }
 
+/// Whether a byte can be in the name of a header (RFC 9110 §5.6.2).
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -120,6 +161,10 @@ pub(super) struct Connection {
     turn: u64,
     /// The turn whose largest head has been handed over.
     full: Option<u64>,
+    /// How much has been read since the dispatcher last looked at it.
+    unseen: usize,
+    /// Nothing was read, because too much had been read ahead.
+    stalled: bool,
     write: Deadline,
 }
 
@@ -134,7 +179,17 @@ impl Connection {
 
     fn new(socket: Socket, patience: Patience) -> Self {
         let (next, write) = (Deadline::default(), Deadline::default());
-        Self { socket, traffic: Rc::default(), patience, next, turn: 0, full: None, write }
+        Self {
+            socket,
+            traffic: Rc::default(),
+            patience,
+            next,
+            turn: 0,
+            full: None,
+            unseen: 0,
+            stalled: false,
+            write,
+        }
     }
 
     pub(super) fn traffic(&self) -> Rc<Traffic> {
@@ -147,6 +202,29 @@ impl Connection {
             Socket::Tls(stream) => &mut **stream,
         };
         Pin::new(socket)
+    }
+
+    /// Reads at most so many bytes.
+    fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = if buffer.remaining() <= most {
+            self.socket().poll_read(cx, buffer)
+        } else {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+            let read = self.socket().poll_read(cx, &mut part);
+            let count = part.filled().len();
+            buffer.advance(count);
+            read
+        };
+        let bytes = &buffer.filled()[before..];
+        self.traffic.came(bytes);
+        self.unseen += bytes.len();
+        read
     }
 
     /// Holds what the socket says about sending against the deadline: progress ends it, waiting begins it.
@@ -182,11 +260,21 @@ impl AsyncRead for Connection {
         if over && self.traffic.closing.get() {
             return Poll::Ready(Ok(()));
         }
-        if !idle || self.traffic.closing.get() {
+        if self.traffic.closing.get() {
             return self.socket().poll_read(cx, buffer);
         }
+        // What has come is to be looked at before more is taken: only then is it known what it was.
+        if self.unseen >= STRETCH {
+            self.unseen = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !idle {
+            self.stalled = self.traffic.is_ahead();
+            return if self.stalled { Poll::Pending } else { self.receive(cx, buffer, STRETCH) };
+        }
         let room = LARGEST_HEAD.saturating_sub(self.traffic.head_bytes.get());
-        if room == 0 {
+        if room == 0 || self.traffic.name_is_too_long() {
             let turn = self.traffic.turns.get();
             if self.full.replace(turn) != Some(turn) {
                 // Whether there is a whole head in it is seen when the dispatcher looks at it, before it reads again.
@@ -197,16 +285,7 @@ impl AsyncRead for Connection {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let read = if buffer.remaining() <= room {
-            self.socket().poll_read(cx, buffer)
-        } else {
-            let mut bytes = [0; STRETCH];
-            let most = room.min(STRETCH);
-            let mut part = ReadBuf::new(&mut bytes[..most]);
-            let read = self.socket().poll_read(cx, &mut part);
-            buffer.put_slice(part.filled());
-            read
-        };
+        let read = self.receive(cx, buffer, room.min(STRETCH));
         let count = buffer.filled().len() - before;
         if count > 0 {
             self.traffic.head_begun.set(true);
@@ -259,6 +338,11 @@ impl AsyncWrite for Connection {
             }
             Some(_) => {}
             None => self.next.end(),
+        }
+        if self.stalled && !self.traffic.is_ahead() {
+            // Nobody else would say that there is something to read.
+            self.stalled = false;
+            cx.waker().wake_by_ref();
         }
         let sent = self.socket().poll_flush(cx);
         self.sending(cx, sent)

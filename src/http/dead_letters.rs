@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, list, request};
 use crate::job::{Fault, JobId, nearest};
-use crate::jobs::{DeadLetters, MAX_IDS, Redrive, Redriven, SubmitError, ids_rule, limit_rule};
+use crate::jobs::{DeadLetters, MAX_FAULTS, MAX_IDS, Redrive, Redriven, SubmitError, ids_rule, limit_rule};
 
 const MEMBERS: [&str; 5] = ["ids", "queue", "kind", "limit", "dry_run"];
 
@@ -94,6 +94,7 @@ fn read(body: &[u8]) -> Result<(Redrive, Vec<Fault>), Problem> {
     let mut faults: Vec<Fault> = members
         .keys()
         .filter(|member| !MEMBERS.contains(&member.as_str()))
+        .take(MAX_FAULTS)
         .map(|member| {
             let detail = match nearest(member, MEMBERS) {
                 Some(nearest) => format!("is not known here; did you mean {nearest:?}?"),

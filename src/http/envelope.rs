@@ -71,9 +71,8 @@ where
         // A server that is not ours has other connections.
         let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         Box::pin(async move {
-            // Nobody else reads the body of a GET (RFC 9110 §9.3.1) nor of what is not let in, and a body that was not read
-            // costs the connection.
-            if !matches!(verdict, Verdict::Pass) || matches!(*request.method(), Method::GET | Method::HEAD) {
+            // A body that was not read costs the connection.
+            if !matches!(verdict, Verdict::Pass) || has_no_reader(request.request()) {
                 let payload = request.take_payload();
                 if let Err(problem) = body::discard(request.request(), payload, &api).await {
                     return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
@@ -112,6 +111,12 @@ where
             Ok(told(finish(response, &api, id, page), answering_on))
         })
     }
+}
+
+/// Whether no route reads what follows the head: the body of a `GET` says nothing (RFC 9110 §9.3.1). What follows an upgrade
+/// is no body, and belongs to the route that agrees to it.
+fn has_no_reader(request: &HttpRequest) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD) && !body::is_endless(request)
 }
 
 /// Tells the connection what kind of answer it was.
@@ -190,4 +195,24 @@ fn request_id(request: &HttpRequest, api: &Api) -> HeaderValue {
     let dice = api.jobs.clock().dice();
     let id: [u8; 16] = std::array::from_fn(|n| b"0123456789abcdef"[(dice >> (60 - 4 * n)) as usize & 15]);
     HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_an_upgrade_is_left_to_its_route() {
+        let reads = |request: TestRequest| !has_no_reader(&request.to_http_request());
+        assert!(!reads(TestRequest::get()));
+        assert!(!reads(TestRequest::default().method(Method::HEAD)));
+        assert!(reads(TestRequest::post()));
+        assert!(reads(TestRequest::delete()));
+        let upgrade = || TestRequest::get().insert_header((header::UPGRADE, "WebSocket"));
+        assert!(reads(upgrade()));
+        assert!(!reads(upgrade().insert_header((header::TRANSFER_ENCODING, "chunked"))), "those are a body");
+        assert!(!reads(TestRequest::get().insert_header((header::UPGRADE, "h2c"))));
+    }
 }

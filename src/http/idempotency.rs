@@ -26,14 +26,20 @@ pub(super) enum Turn {
     Again(Arc<Answer>),
 }
 
-/// Looks at the key of a request whose body was read, if it has one. To be asked before a drain is: what was accepted once
+/// Looks at the key of a request whose body was read, if it has one. `path` is that of its route: what a client wrote can
+/// be the same path written in another way (`/api/%6aobs`). To be asked before a drain is: what was accepted once
 /// is no new work.
 ///
 /// # Errors
 ///
 /// When the key is none, when it belongs to another body, when its first request is still under way, and when there is no
 /// room for one more.
-pub(super) fn turn(request: &HttpRequest, body: &[u8], api: &Api) -> Result<Turn, Problem> {
+pub(super) fn turn(
+    request: &HttpRequest,
+    path: &'static str,
+    body: &[u8],
+    api: &Api,
+) -> Result<Turn, Problem> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(value) = values.next() else {
         return Ok(Turn::Plain);
@@ -42,7 +48,7 @@ pub(super) fn turn(request: &HttpRequest, body: &[u8], api: &Api) -> Result<Turn
         return Err(invalid("is there more than once"));
     }
     let key = IdempotencyKey::parse(value.as_bytes()).map_err(|fault| invalid(&fault.to_string()))?;
-    let id = id(&Caller::of(request), request.path(), &key);
+    let id = id(&Caller::of(request), path, &key);
     match api.idempotency.look_up(id, digest_of(body), api.jobs.clock().elapsed()) {
         Known::No(under_way) => Ok(Turn::First(under_way)),
         Known::Answered(answer) => Ok(Turn::Again(answer)),

@@ -23,7 +23,7 @@ pub(super) async fn submit(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let body = body::submission(&request, payload, &api).await?;
-    let under_way = match idempotency::turn(&request, &body, &api)? {
+    let under_way = match idempotency::turn(&request, "/api/jobs", &body, &api)? {
         Turn::Plain => None,
         Turn::First(under_way) => Some(under_way),
         Turn::Again(answer) => return again(&request, &api, &answer).await,

@@ -12,11 +12,14 @@ use super::jobs::json;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::job::{JobId, StateName, Timestamp};
+use crate::jobs::MAX_FAULTS;
 use crate::store::{Filter, ListQuery};
 
 const DEFAULT_LIMIT: usize = 20;
 const LARGEST_LIMIT: usize = 100;
 const LONGEST_TEXT: usize = 200;
+/// Every job is held against every filter, so there may not be any number of them.
+const MOST_PARAMETERS: usize = 100;
 const KNOWN: [&str; 9] =
     ["state", "queue", "kind", "tag", "q", "created_after", "created_before", "limit", "cursor"];
 
@@ -54,6 +57,10 @@ pub(super) fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Prob
 }
 
 fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
+    if pairs.len() > MOST_PARAMETERS {
+        let detail = format!("The query has more than {MOST_PARAMETERS} parameters. Ask for less at once.");
+        return Err(Problem::new(ProblemType::ValidationFailed, detail));
+    }
     let mut query = ListQuery { filter: Filter::default(), before: None, limit: DEFAULT_LIMIT };
     let mut faults = Faults::default();
     for (name, value) in pairs {
@@ -99,7 +106,7 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
     Ok(query)
 }
 
-/// What is wrong with the parameters.
+/// What is wrong with the parameters; the first [`MAX_FAULTS`] are named.
 #[derive(Default)]
 pub(super) struct Faults {
     errors: Vec<Value>,
@@ -108,7 +115,10 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn invalid(&mut self, parameter: &str, detail: &str) {
-        self.errors.push(json!({"parameter": parameter, "detail": detail}));
+        // The answer to a short parameter is long.
+        if self.errors.len() < MAX_FAULTS {
+            self.errors.push(json!({"parameter": parameter, "detail": detail}));
+        }
     }
 
     fn malformed(&mut self, parameter: &str, detail: &str) {

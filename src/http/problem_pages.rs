@@ -49,8 +49,9 @@ const fn advice(kind: ProblemType) -> &'static str {
              <code>auth.tokens</code>."
         }
         T::OriginForbidden => {
-            "A page of another origin may not change anything on a server without tokens. If the page is yours, name its \
-             origin in <code>server.cors_origins</code>."
+            "A server that asks nobody for a token takes no changes from pages of other origins, unless \
+             <code>auth.mode</code> is <code>none</code>. If the page is yours, name its origin in \
+             <code>server.cors_origins</code>."
         }
         T::JobNotFound => {
             "The id is wrong, or the job finished so long ago that it was forgotten (<code>retention</code>), or the \
@@ -102,8 +103,9 @@ const fn advice(kind: ProblemType) -> &'static str {
         }
         T::UnsupportedMediaType => "Send <code>Content-Type: application/json</code>.",
         T::HostNotAllowed => {
-            "Without tokens this server answers to local names only, so that a web page cannot reach it under a name of its \
-             own. Add the name to <code>server.allowed_hosts</code> if it is yours."
+            "<code>Host</code> is none of the names of this server: local ones, that of <code>server.public_url</code>, and those in \
+             <code>server.allowed_hosts</code>; add it there if it is yours. So no web page can reach the server under a name \
+             of its own. With tokens, or with <code>auth.mode = \"none\"</code>, it holds once a name is written there."
         }
         T::ValidationFailed => {
             "The JSON could be read but is not valid. <code>errors</code> names every fault with a JSON pointer \

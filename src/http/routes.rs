@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::api::Api;
-use super::auth::{NOTHING, OPERATE, READ, SUBMIT};
+use super::auth::{NOTHING, OPERATE, READ, SUBMIT, SUBMIT_OR_READ};
 use super::envelope::Envelope;
 use super::path::Path;
 use super::problem::Problem;
@@ -21,11 +21,11 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .wrap(Envelope::new(api.clone()))
                 .service(at("/api/jobs").read(READ, list::list).post(SUBMIT, jobs::submit))
                 .service(at("/api/jobs/batch").post(SUBMIT, batch::submit))
-                .service(at("/api/jobs/{id}").read(SUBMIT, job::show).delete(SUBMIT, job::cancel))
-                .service(at("/api/jobs/{id}/status").read(SUBMIT, job::status))
-                .service(at("/api/jobs/{id}/result").read(SUBMIT, job::result))
+                .service(at("/api/jobs/{id}").read(SUBMIT_OR_READ, job::show).delete(SUBMIT, job::cancel))
+                .service(at("/api/jobs/{id}/status").read(SUBMIT_OR_READ, job::status))
+                .service(at("/api/jobs/{id}/result").read(SUBMIT_OR_READ, job::result))
                 .service(at("/api/jobs/{id}/payload").read(OPERATE, job::payload))
-                .service(at("/api/jobs/{id}/log").read(SUBMIT, job::log))
+                .service(at("/api/jobs/{id}/log").read(SUBMIT_OR_READ, job::log))
                 .service(at("/api/jobs/{id}/retry").post(OPERATE, job::retry))
                 .service(at("/api/dead-letters").delete(OPERATE, dead_letters::delete))
                 .service(at("/api/dead-letters/redrive").post(OPERATE, dead_letters::redrive))

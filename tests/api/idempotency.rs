@@ -50,6 +50,28 @@ fn is_first(answer: &Answer) {
 }
 
 #[tokio::test]
+async fn a_path_that_is_written_in_another_way_is_the_same_path() {
+    let app = TestApp::start().await;
+    let body = r#"{"kind":"noop"}"#;
+    for (path, replayed) in
+        [("/api/jobs", None), ("/api/%6aobs", Some("true")), ("/%61pi/jobs?x", Some("true"))]
+    {
+        let mut raw = Raw::connect(&app).await;
+        let length = body.len();
+        raw.send(format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nidempotency-key: a\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+        let answer = raw.answer().await;
+        assert_eq!(answer.status, 202, "{path}: {}", answer.body);
+        assert_eq!(answer.headers.get("idempotent-replayed").map(String::as_str), replayed, "{path}");
+    }
+    assert_eq!(kept(&app).await, 1);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_repeat_is_the_first_answer_again_byte_for_byte() {
     let app = TestApp::narrow(10).await;
     app.hold().await;

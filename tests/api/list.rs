@@ -226,3 +226,20 @@ async fn urls_are_absolute_when_the_public_one_is_known() {
     assert_eq!(waited.header("location"), format!("{base}/api/jobs/{}/result", waited.id()));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_query_has_its_bounds() {
+    let app = TestApp::start().await;
+    for (count, status) in [(99, 200), (100, 200), (101, 422)] {
+        let answer = app.get(&format!("/api/jobs?{}", "tag=a&".repeat(count))).await;
+        assert_eq!(answer.status, status, "{count}: {}", answer.text());
+    }
+    app.get(&format!("/api/jobs?{}", "tag=a&".repeat(101))).await.problem(422, "validation-failed");
+    // A short query does not make a long answer.
+    for (count, named) in [(99, 99), (100, 100), (101, 100)] {
+        let path = format!("/api/dead-letters?{}", "x=1&".repeat(count));
+        let problem = Answer::of(app.request("DELETE", &path)).await.problem(422, "validation-failed");
+        assert_eq!(problem["errors"].as_array().unwrap().len(), named, "{count}");
+    }
+    app.stop().await;
+}

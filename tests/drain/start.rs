@@ -120,3 +120,17 @@ async fn beyond_loopback_it_takes_a_token() {
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     assert!(!ended.text().contains("canary-token"), "{}", ended.text());
 }
+
+#[tokio::test]
+async fn a_server_that_is_open_to_everybody_says_so_and_no_other() {
+    for (sets, warned) in [
+        (&["server.bind=0.0.0.0:0", "auth.mode=none"][..], true),
+        (&["server.bind=0.0.0.0:0", "auth.token=0123456789abcdef"], false),
+        (&["server.bind=127.0.0.1:0", "auth.mode=none"], false),
+    ] {
+        let place = Place::new(sets);
+        let ended = place.start().await.stop().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert_eq!(ended.text().contains("everybody who can connect"), warned, "{sets:?}: {}", ended.text());
+    }
+}

@@ -269,7 +269,9 @@ fn oversize(rng: &mut Rng) -> Vec<u8> {
         1 => format!("x: {}\r\n", "y".repeat(rng.usize(100_000..200_000))),
         _ => format!("{}: y\r\n", "x".repeat(rng.usize(60_000..70_000))),
     };
-    framed("GET", b"/livez", more.as_bytes(), b"")
+    let request = framed("GET", b"/livez", more.as_bytes(), b"");
+    // Behind another one nobody knows where it begins.
+    if rng.bool() { [framed("GET", b"/livez", b"", b""), request].concat() } else { request }
 }
 
 fn case(rng: &mut Rng) -> Vec<u8> {
@@ -391,6 +393,45 @@ async fn garbage_is_answered_within_the_contract_and_breaks_nothing() {
     for line in ended.log() {
         assert_ne!(line["level"], "ERROR", "seed {seed}: {line}");
         assert!(!line.to_string().contains("panic"), "seed {seed}: {line}");
+    }
+}
+
+/// The HTTP parser panics at a name with more than 65,535 bytes; none may get to it, wherever it stands.
+#[tokio::test]
+async fn no_name_is_too_long_for_the_parser() {
+    let place = Place::new(&[]);
+    let process = place.start().await;
+    let address = process.base.strip_prefix("http://").unwrap();
+    let body = br#"{"kind":"noop","payload":{"sleep":"200ms"}}"#;
+    let wait = [b"prefer: wait=20\r\n", JSON].concat();
+    let spaces = [&body[..], " ".repeat(40_000).as_bytes()].concat();
+    let hex = format!(r#"{{"kind":"noop","payload":{{"hex":"{}"}}}}"#, "a".repeat(200_000));
+    let before: [(&str, Vec<u8>); 5] = [
+        ("alone", Vec::new()),
+        ("behind one without a body", framed("GET", b"/livez", b"", b"")),
+        ("behind one that takes its time", framed("POST", b"/api/jobs", &wait, body)),
+        ("behind a body that comes in many pieces", framed("POST", b"/api/jobs", &wait, &spaces)),
+        ("behind a body that is one long run", framed("POST", b"/api/jobs", JSON, hex.as_bytes())),
+    ];
+    for (place, before) in before {
+        // The last one is more than what the parser looks at in one piece.
+        for length in [10_000, 65_535, 65_536, 70_000, 120_000, 200_000] {
+            let name = format!("{}: y\r\n", "x".repeat(length));
+            let request = [&before[..], &framed("GET", b"/livez", name.as_bytes(), b"")].concat();
+            let answers = exchange(address, &request).await;
+            let count = answers.windows(9).filter(|window| window == b"HTTP/1.1 ").count();
+            let (first, second) = (usize::from(!before.is_empty()), usize::from(length == 10_000));
+            // What is refused may be cut off before its answer is read.
+            assert!(
+                (first + second..=first + 1).contains(&count),
+                "{place}, {length}: {}",
+                answers.escape_ascii()
+            );
+        }
+    }
+    let ended = process.stop().await;
+    for line in ended.log() {
+        assert_ne!(line["level"], "ERROR", "{line}");
     }
 }
 
