@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// A host and perhaps a port, as in `Host` and in the authority of a URL (RFC 9110 §7.2, RFC 3986 §3.2). Names are lent
 /// as they were written; they are compared without regard to case.
 #[derive(Clone, Copy, Debug)]
-pub struct Authority<'a> {
+pub(super) struct Authority<'a> {
     host: Host<'a>,
     port: Option<u16>,
 }
@@ -33,7 +33,7 @@ impl PartialEq for Host<'_> {
 
 impl<'a> Authority<'a> {
     /// Reads it strictly: what no browser and no proxy would write is nothing. Never panics.
-    pub fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -61,7 +61,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether it names this very host, whoever runs its name server.
-    pub fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         match self.host {
             Host::Address(address) => address.is_loopback(),
             // RFC 6761 §6.3: names below localhost never leave the host.
@@ -73,12 +73,12 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether both are the same place, for a scheme whose usual port is `usual`.
-    pub fn is_same(&self, other: &Authority<'_>, usual: u16) -> bool {
+    pub(super) fn is_same(&self, other: &Authority<'_>, usual: u16) -> bool {
         self.host == other.host && self.port.unwrap_or(usual) == other.port.unwrap_or(usual)
     }
 
     /// Whether both have the same host, whatever their ports.
-    pub fn has_host_of(&self, other: &Authority<'_>) -> bool {
+    pub(super) fn has_host_of(&self, other: &Authority<'_>) -> bool {
         self.host == other.host
     }
 }

@@ -13,8 +13,6 @@ mod connection;
 mod cors;
 mod dead_letters;
 mod envelope;
-#[doc(hidden)]
-pub mod fuzz;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

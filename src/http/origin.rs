@@ -4,7 +4,7 @@ use super::host::Authority;
 
 /// The origin of a page (RFC 6454): scheme, host and port.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub(super) struct Origin<'a> {
     usual_port: u16,
     authority: Authority<'a>,
 }
@@ -12,7 +12,7 @@ pub struct Origin<'a> {
 impl<'a> Origin<'a> {
     /// Reads the origin of a page that came over `http` or `https`. `null` and pages of other schemes have none that could
     /// be compared. Never panics.
-    pub fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let strip = |scheme: &[u8]| {
             let (head, rest) = text.split_at_checked(scheme.len())?;
             head.eq_ignore_ascii_case(scheme).then_some(rest)
@@ -34,7 +34,7 @@ impl<'a> Origin<'a> {
     /// Whether a page of this origin was loaded from the place that a request calls `host`.
     ///
     /// The scheme is not compared: behind a proxy that ends TLS the page has `https` and the server cannot know.
-    pub fn is_at(&self, host: &Authority<'_>) -> bool {
+    pub(super) fn is_at(&self, host: &Authority<'_>) -> bool {
         self.authority.is_same(host, self.usual_port)
     }
 

@@ -308,7 +308,7 @@ async fn without_room_a_new_key_is_refused_and_no_old_one_forgotten() {
 async fn many_at_once_make_one_job() {
     let app = TestApp::with(|config| config.server.http_workers = 4).await;
     let body = json!({"kind": "act", "payload": {"wait": true}});
-    let posts = (0..200).map(|_| {
+    let posts = (0..1_000).map(|_| {
         let request = app.request("POST", "/api/jobs").header("idempotency-key", "k");
         tokio::spawn(Answer::of(request.json(&body)))
     });
