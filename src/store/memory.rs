@@ -173,10 +173,10 @@ impl MemoryStore {
         if end(before) != end(after) {
             let mut index = lock(&self.finished);
             if let Some(end) = end(before) {
-                index.leave(end, id, &self.retention);
+                index.leave(end, id);
             }
             if let Some(end) = end(after) {
-                index.enter(end, id, &self.retention);
+                index.enter(end, id);
             }
         }
         let hold = |keys: Option<Keys>| keys.map_or(Hold::Free, |keys| keys.hold);
@@ -198,6 +198,9 @@ impl MemoryStore {
 
     async fn sweep_now(&self, now: Timestamp) -> usize {
         let mut forgotten = 0;
+        while lock(&self.finished).let_go(now, STEP) {
+            tokio::task::yield_now().await;
+        }
         loop {
             for _ in 0..STEP {
                 let past = lock(&self.finished).one_past(&self.retention, now);

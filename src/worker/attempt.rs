@@ -279,7 +279,7 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
     let settled = loop {
         match (desk.jobs.settle(spec.id, run.number, ending.clone()).await, rests.next()) {
             (Err(ApplyError::Store(error)), Some(pause)) if !desk.stop.hard.is_cancelled() => {
-                tracing::warn!(job = %spec.id, error = chain(&error), "attempt could not be settled, trying again");
+                tracing::warn!(job = %spec.id, error = desk.chain(&error), "attempt could not be settled, trying again");
                 rest(desk, pause).await;
             }
             (settled, _) => break settled,
