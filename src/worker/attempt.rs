@@ -84,6 +84,7 @@ async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
         Ok(ending) => ending,
         Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
+    leash.ended();
     let run = Run::of(&job);
     // Let go of the row first: it is then changed where it is, and not in a copy.
     drop(job);

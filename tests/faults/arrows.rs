@@ -162,6 +162,21 @@ async fn a_settle_that_fails_is_tried_again_and_runs_nothing_twice() {
     }
 }
 
+/// Its timeout passes while the store is asked again, but the work was done before.
+#[tokio::test(start_paused = true)]
+async fn work_that_is_done_is_not_timed_out_while_it_waits_to_be_settled() {
+    let rig = Rig::start();
+    rig.plan.at(Arrow::Settle, Fault::Fails, 4);
+    let id = rig.accept(order(Order::Gate)).await;
+    rig.pass(9 * SECOND).await;
+    rig.gate.add_permits(1);
+    rig.pass(20 * SECOND).await;
+    assert_eq!((rig.state(id).await, rig.runs(), rig.plan.struck(Arrow::Settle)), ("completed", 1, 4));
+    assert_eq!((rig.get(id).await.attempts.len(), rig.pool.abandoned()), (1, 0));
+    rig.works_as_on_the_first_day().await;
+    assert_eq!(rig.ends_well().await.spilled, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_settle_that_keeps_failing_frees_its_place_and_is_found_by_the_drain() {
     let rig = Rig::start();
