@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::shelf::lock;
 use super::{Bounds, MemoryStore, Retention, Store};
 use crate::job::{
-    AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, QueueName, ResultSlot, Spec,
-    StateName, Timestamp, Unique, UniqueKey,
+    AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, QueueName, ResultSlot,
+    Spec, StateName, Timestamp, Unique, UniqueKey,
 };
 
 fn spec(id: JobId, queue: QueueName) -> Spec {
@@ -56,7 +56,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// A job that keeps its key for so long after its end; with nothing, one without a key.
 fn job(n: u32, window: Option<Duration>) -> Arc<Job> {
     let at = Timestamp::from_millis(i64::from(n));
-    let mut spec = spec(JobId::from_uuid(uuid::Uuid::from_u128(n.into())), QueueName::new("default").unwrap());
+    let mut spec =
+        spec(JobId::from_uuid(uuid::Uuid::from_u128(n.into())), QueueName::new("default").unwrap());
     let key = UniqueKey::new(&n.to_string()).unwrap();
     spec.unique = window.map(|window| Box::new(Unique { key, window }));
     spec.created_at = at;
@@ -97,7 +98,11 @@ async fn who_has_let_go_of_its_key_makes_way_for_dead_letters() {
     finish(&store, job(5, Some(Duration::ZERO)), completed(), 1_002).await;
     assert_eq!([1, 3, 4, 5].map(|n| stands(&store, n).is_some()), [true, true, true, false]);
     finish(&store, job(6, Some(second)), completed(), 1_002).await;
-    assert_eq!([1, 3, 4, 6].map(|n| stands(&store, n).is_some()), [false, true, true, true], "keys are held longest");
+    assert_eq!(
+        [1, 3, 4, 6].map(|n| stands(&store, n).is_some()),
+        [false, true, true, true],
+        "keys are held longest"
+    );
     // A retry, a removal and the end of its retention find it wherever it is by then.
     store.sweep(Timestamp::from_millis(1_003)).await.unwrap();
     assert_eq!(lock(&store.finished).len(), 3);

@@ -66,6 +66,18 @@ async fn a_drain_does_not_wait_forever_for_an_insert_that_hangs() {
     assert_eq!((report.finished, report.spilled), (0, 0));
 }
 
+/// Whoever hurries the drain wants nothing to be waited for, but what is just being written is accepted all the same.
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_just_accepted_counts_in_a_drain_in_a_hurry() {
+    let rig = Rig::start();
+    rig.plan.at(Arrow::Insert, Fault::Late(Duration::from_millis(100)), 1);
+    let patience = Patience { ready_delay: Duration::ZERO, grace: 60 * SECOND };
+    let (submitted, report) = tokio::join!(rig.submit(order(Order::Work)), rig.ends(patience, true));
+    submitted.unwrap();
+    assert_eq!((report.finished, report.spilled), (0, 1));
+    assert!(report.duration < SECOND, "{:?}", report.duration);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_insert_that_panics_gives_the_slot_back() {
     let rig = std::sync::Arc::new(Rig::start());
