@@ -28,7 +28,7 @@ const STEP: usize = 256;
 /// A store that lives and dies with the process. How it keeps unique keys stands in `unique.rs`.
 pub struct MemoryStore {
     pub(super) rows: DashMap<JobId, Arc<Job>, RandomState>,
-    order: Mutex<BTreeSet<JobId>>,
+    pub(super) order: Mutex<BTreeSet<JobId>>,
     shelves: HashMap<QueueName, Shelf, RandomState>,
     pub(super) finished: Mutex<Finished>,
     pub(super) holders: Mutex<Holders>,
