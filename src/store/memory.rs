@@ -103,7 +103,6 @@ impl MemoryStore {
                 }
             }
         }
-        lock(&self.order).extend(without(&duplicates, jobs).map(|(_, job)| job.id()));
         Ok(duplicates)
     }
 
@@ -118,6 +117,7 @@ impl MemoryStore {
                 Entry::Vacant(entry) => match self.claim(job, keys.hold, now) {
                     Ok(()) => {
                         let row = entry.insert(Arc::clone(job));
+                        lock(&self.order).insert(job.id());
                         self.index(&row, None, Some(keys))?;
                         return Ok(Row::Kept);
                     }
@@ -226,12 +226,12 @@ impl MemoryStore {
                 // While the row is held, as always; an unknown queue cannot be: it was looked up when it was inserted.
                 let _ = self.index(row.get(), Some(keys), None);
                 self.budget.give_back(Load::of(std::iter::once(keys)));
+                lock(&self.order).remove(&id);
                 row.remove();
+                true
             }
-            Entry::Occupied(_) | Entry::Vacant(_) => return false,
+            Entry::Occupied(_) | Entry::Vacant(_) => false,
         }
-        lock(&self.order).remove(&id);
-        true
     }
 
     async fn list_now(&self, query: &ListQuery) -> Page {
