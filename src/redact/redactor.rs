@@ -114,10 +114,14 @@ impl Redactor {
                 }
             }
             Value::Array(items) => {
-                items.iter_mut().for_each(|item| self.hide_repeated(item, secrets, effort));
+                for item in items {
+                    self.hide_repeated(item, secrets, effort);
+                }
             }
             Value::Object(members) => {
-                members.values_mut().for_each(|member| self.hide_repeated(member, secrets, effort));
+                for member in members.values_mut() {
+                    self.hide_repeated(member, secrets, effort);
+                }
             }
             _ => {}
         }
