@@ -139,7 +139,8 @@ pub async fn drain(
             within(SLACK, &CancellationToken::new(), pool.finished()).await;
         }
     }
-    within(ENTERING, hurry, jobs.seal()).await;
+    // Not even in a hurry without it: whoever is just being accepted would be told so, and be in no account.
+    within(ENTERING, &CancellationToken::new(), jobs.seal()).await;
     // A store that hangs must not keep the rest from being spilled.
     within(ENTERING, &CancellationToken::new(), pool.abandon_all().map(drop)).await;
     let mut report = account(jobs, began, finished_before, spill);

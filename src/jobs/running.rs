@@ -20,6 +20,8 @@ const SLACK: Duration = Duration::from_secs(1);
 const ABANDONED: u8 = 1;
 /// Nothing of it is left.
 const OVER: u8 = 2;
+/// Its handler has returned or was dropped; what is left to do is to settle it.
+const ENDED: u8 = 4;
 
 /// How an attempt stood when it was given up.
 #[must_use]
@@ -29,6 +31,8 @@ pub(crate) enum Abandoning {
     Running,
     /// It has returned just now.
     Returned,
+    /// It has ended in time, and is about to be settled.
+    InTime,
     /// It had been given up before.
     Again,
 }
@@ -44,7 +48,7 @@ pub(crate) struct Leash {
     /// When it must have ended, in milliseconds since the clock was made.
     ends_by: AtomicU64,
     cancel_grace: Duration,
-    /// Which of [`ABANDONED`] and [`OVER`] it is.
+    /// Which of [`ABANDONED`], [`ENDED`] and [`OVER`] it is.
     fate: AtomicU8,
     /// Gives the place among the running ones back when it is dropped.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
@@ -82,11 +86,19 @@ impl Leash {
 
     /// Gives the attempt up because it ignores its cancellation.
     pub(crate) fn abandon(&self) -> Abandoning {
+        if self.fate.load(Ordering::Relaxed) & (ENDED | ABANDONED | OVER) == ENDED {
+            return Abandoning::InTime;
+        }
         match self.fate.fetch_or(ABANDONED, Ordering::Relaxed) {
             before if before & ABANDONED != 0 => Abandoning::Again,
             before if before & OVER != 0 => Abandoning::Returned,
             _ => Abandoning::Running,
         }
+    }
+
+    /// Notes that the handler has returned, or was dropped. However long a store takes to keep that, it is not stuck.
+    pub(crate) fn ended(&self) {
+        self.fate.fetch_or(ENDED, Ordering::Relaxed);
     }
 
     /// Notes that nothing of the attempt is left; says whether it was given up before.
@@ -146,7 +158,10 @@ impl Running {
 
     /// The attempts that should have ended by now and did not.
     pub(crate) fn stuck(&self, elapsed: Duration) -> Vec<(JobId, Arc<Leash>)> {
-        let late = |leash: &Leash| leash.ends_by.load(Ordering::Relaxed) < millis(elapsed);
+        let late = |leash: &Leash| {
+            let has_ended = leash.fate.load(Ordering::Relaxed) & ENDED != 0;
+            !has_ended && leash.ends_by.load(Ordering::Relaxed) < millis(elapsed)
+        };
         self.0.iter().filter(|entry| late(entry)).map(|entry| (*entry.key(), Arc::clone(&entry))).collect()
     }
 

@@ -15,8 +15,12 @@ const NEEDLE: usize = 32;
 /// With more forms than this, texts are hidden whole instead of being searched.
 const MOST_NEEDLES: usize = 8_192;
 
-/// How many bytes are compared behind what was searched for, before a text is hidden whole.
+/// How many places are looked at, and how many bytes are compared behind them, before a text is hidden whole.
 const MOST_EFFORT: usize = 1024 * 1024;
+
+/// What has been spent on the search so far. One for all texts of a payload, of which there can be many.
+#[derive(Default)]
+pub(super) struct Effort(usize);
 
 /// What a URL leaves as it is (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -99,21 +103,20 @@ impl Secrets {
     }
 
     /// Where a text repeats a value, in order and without overlap.
-    pub(super) fn repeated<'a>(&'a self, text: &str) -> Vec<Repeated<'a>> {
+    pub(super) fn repeated<'a>(&'a self, text: &str, effort: &mut Effort) -> Vec<Repeated<'a>> {
         let Known::Values(known) = &self.known else {
             return Vec::new();
         };
         let mut found = Vec::new();
-        let mut effort = 0;
         for hit in known.finder.find_overlapping_iter(text) {
             let needle = &known.needles[hit.pattern().as_usize()];
             let rest = needle.form[needle.searched..].chars();
             let follows = rest.zip(text[hit.end()..].chars()).take_while(|(a, b)| a == b);
             let follows = follows.map(|(c, _)| c.len_utf8()).sum::<usize>();
             let end = hit.end() + follows;
-            // A text and a value that repeat themselves, made to keep us busy.
-            effort += follows;
-            if effort > MOST_EFFORT {
+            // A text and a value that repeat themselves, or many values that begin alike, made to keep us busy.
+            effort.0 += 1 + follows;
+            if effort.0 > MOST_EFFORT {
                 return vec![Repeated { at: 0..text.len(), value: &known.whole[needle.value] }];
             }
             if !needle.by_itself || stands_by_itself(text, hit.start()..end) {

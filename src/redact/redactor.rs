@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-use super::known::Secrets;
+use super::known::{Effort, Secrets};
 use super::look::is_mark;
 use super::members::Hider;
 use super::names::is_sensitive;
@@ -53,7 +53,7 @@ impl Redactor {
                 let mut hider = self.hider(also);
                 hider.hide(&mut value);
                 let secrets = Secrets::of(hider.found, also);
-                self.hide_repeated(&mut value, &secrets);
+                self.hide_repeated(&mut value, &secrets, &mut Effort::default());
                 value
             }
             Err(_) => Value::String(self.mark(payload.get())),
@@ -78,7 +78,7 @@ impl Redactor {
         if secrets.may_be_anything() {
             return Cow::Owned(self.mark(text));
         }
-        let known = self.without_repeated(bounded(text, secrets), secrets);
+        let known = self.without_repeated(bounded(text, secrets), secrets, &mut Effort::default());
         let spans = text::spans(&known, &secrets.also);
         if spans.is_empty() { known } else { Cow::Owned(self.replaced(&known, &spans)) }
     }
@@ -89,8 +89,8 @@ impl Redactor {
         mask_addresses(&self.text(text, &Secrets::default()))
     }
 
-    fn without_repeated<'t>(&self, text: &'t str, secrets: &Secrets) -> Cow<'t, str> {
-        let repeated = secrets.repeated(text);
+    fn without_repeated<'t>(&self, text: &'t str, secrets: &Secrets, effort: &mut Effort) -> Cow<'t, str> {
+        let repeated = secrets.repeated(text, effort);
         if repeated.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -105,17 +105,23 @@ impl Redactor {
         Cow::Owned(hidden)
     }
 
-    fn hide_repeated(&self, value: &mut Value, secrets: &Secrets) {
+    fn hide_repeated(&self, value: &mut Value, secrets: &Secrets, effort: &mut Effort) {
         match value {
             // A secret that looks like a part of a mark must not change the marks.
             Value::String(text) if !is_mark(text.as_bytes()) => {
-                if let Cow::Owned(hidden) = self.without_repeated(text, secrets) {
+                if let Cow::Owned(hidden) = self.without_repeated(text, secrets, effort) {
                     *text = hidden;
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.hide_repeated(item, secrets)),
+            Value::Array(items) => {
+                for item in items {
+                    self.hide_repeated(item, secrets, effort);
+                }
+            }
             Value::Object(members) => {
-                members.values_mut().for_each(|member| self.hide_repeated(member, secrets));
+                for member in members.values_mut() {
+                    self.hide_repeated(member, secrets, effort);
+                }
             }
             _ => {}
         }

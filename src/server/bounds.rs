@@ -23,6 +23,8 @@ pub struct MemoryBounds {
     /// What is in the hands of attempts: as many payloads and results as can run at once. By so much the jobs can go
     /// beyond their limit for a moment, because the end of an attempt is never refused.
     pub running: u64,
+    /// The answers that are kept for `Idempotency-Key`: `limits.idempotency_memory`.
+    pub idempotency: u64,
     /// Captured mail, if it is captured.
     pub captured_mail: u64,
     /// The program itself.
@@ -41,6 +43,7 @@ impl MemoryBounds {
         Self {
             jobs: config.limits.memory,
             running: at_once.saturating_mul(payload.saturating_add(result)),
+            idempotency: config.limits.idempotency_memory as u64,
             captured_mail: if captures { config.mail.capture_bytes as u64 } else { 0 },
             program: PROGRAM,
             each_connection: result.max(config.server.body_limit as u64),
@@ -49,15 +52,24 @@ impl MemoryBounds {
 
     /// All of it, without the connections.
     pub fn total(&self) -> u64 {
-        let Self { jobs, running, captured_mail, program, each_connection: _ } = *self;
-        [running, captured_mail, program].into_iter().fold(jobs, u64::saturating_add)
+        let Self { jobs, running, idempotency, captured_mail, program, each_connection: _ } = *self;
+        [running, idempotency, captured_mail, program].into_iter().fold(jobs, u64::saturating_add)
     }
 
     /// Writes it to the log, with a warning if the machine has less.
     pub(super) fn log(&self) {
-        let Self { jobs, running, captured_mail, program, each_connection } = *self;
+        let Self { jobs, running, idempotency, captured_mail, program, each_connection } = *self;
         let total = self.total();
-        tracing::info!(jobs, running, captured_mail, program, total, each_connection, "memory bounds");
+        tracing::info!(
+            jobs,
+            running,
+            idempotency,
+            captured_mail,
+            program,
+            total,
+            each_connection,
+            "memory bounds"
+        );
         if let Some(machine) = self.beyond(Path::new("/")) {
             tracing::warn!(
                 total,
@@ -79,10 +91,12 @@ impl fmt::Display for MemoryBounds {
         let size = |bytes| ByteSize::b(bytes).display().iec();
         write!(
             f,
-            "{} at most: jobs {}, running {}, captured mail {}, program {}; and up to {} for each busy connection",
+            "{} at most: jobs {}, running {}, idempotency keys {}, captured mail {}, program {}; and up to {} for each \
+             busy connection",
             size(self.total()),
             size(self.jobs),
             size(self.running),
+            size(self.idempotency),
             size(self.captured_mail),
             size(self.program),
             size(self.each_connection)
@@ -130,15 +144,20 @@ mod tests {
         assert_eq!(bounds.jobs, 256 << 20);
         assert_eq!(bounds.running, 20 * ((4 << 20) + (256 << 10)));
         assert_eq!((bounds.captured_mail, bounds.each_connection), (32 << 20, 4 << 20));
-        assert_eq!(bounds.total(), (256 + 85 + 32 + 32) << 20);
+        assert_eq!(bounds.idempotency, 128 << 20);
+        assert_eq!(bounds.total(), (256 + 85 + 128 + 32 + 32) << 20);
         assert!(
-            bounds.to_string().starts_with("405.0 MiB at most: jobs 256.0 MiB, running 85.0 MiB"),
+            bounds
+                .to_string()
+                .starts_with("533.0 MiB at most: jobs 256.0 MiB, running 85.0 MiB, idempotency"),
             "{bounds}"
         );
         let mut config = Config::default();
         config.mail.transport = MailTransport::File;
         config.limits.result = 1;
+        config.limits.idempotency_memory = 1 << 20;
         let bounds = MemoryBounds::of(&config);
+        assert_eq!(bounds.idempotency, 1 << 20);
         assert_eq!((bounds.captured_mail, bounds.each_connection), (0, config.server.body_limit as u64));
     }
 

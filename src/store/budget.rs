@@ -26,7 +26,8 @@ pub(super) struct Budget {
     bounds: Bounds,
     /// What all rows weigh.
     held: AtomicU64,
-    /// What those of them weigh that can be forgotten when memory is needed.
+    /// What those of them weigh that can be forgotten when memory is needed, now or once they let go of their unique key:
+    /// never less than what can be, so that nobody is refused for whom there would be room.
     spare: AtomicU64,
     /// How many rows are not finished.
     unfinished: AtomicU64,

@@ -32,9 +32,10 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Its place among those that hold their key: they go when they have let go and their retention is over.
-    fn place(self, id: JobId, retention: &Retention) -> Option<(Timestamp, Entry)> {
-        self.holds.map(|until| (until.max(self.at.after(retention.completed)), (self.at, id)))
+    /// Its place among those that hold their key, by the time at which they let go.
+    fn place(self, id: JobId) -> Option<(Timestamp, Entry)> {
+        // One that keeps it for no time at all has let go at once.
+        self.holds.filter(|until| *until > self.at).map(|until| (until, (self.at, id)))
     }
 }
 
@@ -44,7 +45,8 @@ impl End {
 pub(super) struct Finished {
     done: BTreeSet<Entry>,
     dead: BTreeSet<Entry>,
-    /// Those that keep their unique key for a while after their end, by the time at which they may go.
+    /// Those that keep their unique key for a while after their end, by the time at which they let go; then they are done
+    /// like the others.
     holding: BTreeSet<(Timestamp, Entry)>,
     /// Those whose result is kept.
     results: BTreeSet<Entry>,
@@ -52,8 +54,8 @@ pub(super) struct Finished {
 
 impl Finished {
     /// A job has finished.
-    pub(super) fn enter(&mut self, end: End, id: JobId, retention: &Retention) {
-        match end.place(id, retention) {
+    pub(super) fn enter(&mut self, end: End, id: JobId) {
+        match end.place(id) {
             Some(place) => self.holding.insert(place),
             None => self.of(end.state).insert((end.at, id)),
         };
@@ -63,14 +65,29 @@ impl Finished {
     }
 
     /// A finished job was retried or forgotten, or has let go of its result and will enter again.
-    pub(super) fn leave(&mut self, end: End, id: JobId, retention: &Retention) {
-        match end.place(id, retention) {
-            Some(place) => self.holding.remove(&place),
-            None => self.of(end.state).remove(&(end.at, id)),
-        };
+    pub(super) fn leave(&mut self, end: End, id: JobId) {
+        // Whoever had a place among those that hold their key may have let go of it since.
+        if !end.place(id).is_some_and(|place| self.holding.remove(&place)) {
+            self.of(end.state).remove(&(end.at, id));
+        }
         if end.has_result {
             self.results.remove(&(end.at, id));
         }
+    }
+
+    /// Takes those that have let go of their key by now among the others that are done, at most `limit` of them; says
+    /// whether there may be more.
+    pub(super) fn let_go(&mut self, now: Timestamp, limit: usize) -> bool {
+        for _ in 0..limit {
+            match self.holding.first() {
+                Some(&(until, entry)) if until <= now => {
+                    self.holding.pop_first();
+                    self.done.insert(entry);
+                }
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// The oldest entry, if there are more jobs than are kept; dead letters late, and those that hold a key last.
@@ -82,13 +99,11 @@ impl Finished {
         first.or_else(|| self.holding.first().map(|(_, entry)| entry)).copied()
     }
 
-    /// An entry whose time is up.
+    /// An entry whose time is up; never one that holds its key.
     pub(super) fn one_past(&self, retention: &Retention, now: Timestamp) -> Option<Entry> {
         let past = |entry: &&Entry, keep: Duration| entry.0.after(keep) <= now;
         let done = self.done.first().filter(|entry| past(entry, retention.completed));
-        let first = done.or_else(|| self.dead.first().filter(|entry| past(entry, retention.dead_lettered)));
-        let holding = || self.holding.first().filter(|(until, _)| *until <= now).map(|(_, entry)| entry);
-        first.or_else(holding).copied()
+        done.or_else(|| self.dead.first().filter(|entry| past(entry, retention.dead_lettered))).copied()
     }
 
     /// The job whose result is let go next.

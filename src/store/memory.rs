@@ -28,7 +28,7 @@ const STEP: usize = 256;
 /// A store that lives and dies with the process. How it keeps unique keys stands in `unique.rs`.
 pub struct MemoryStore {
     pub(super) rows: DashMap<JobId, Arc<Job>, RandomState>,
-    order: Mutex<BTreeSet<JobId>>,
+    pub(super) order: Mutex<BTreeSet<JobId>>,
     shelves: HashMap<QueueName, Shelf, RandomState>,
     pub(super) finished: Mutex<Finished>,
     pub(super) holders: Mutex<Holders>,
@@ -103,7 +103,6 @@ impl MemoryStore {
                 }
             }
         }
-        lock(&self.order).extend(without(&duplicates, jobs).map(|(_, job)| job.id()));
         Ok(duplicates)
     }
 
@@ -118,6 +117,7 @@ impl MemoryStore {
                 Entry::Vacant(entry) => match self.claim(job, keys.hold, now) {
                     Ok(()) => {
                         let row = entry.insert(Arc::clone(job));
+                        lock(&self.order).insert(job.id());
                         self.index(&row, None, Some(keys))?;
                         return Ok(Row::Kept);
                     }
@@ -173,10 +173,10 @@ impl MemoryStore {
         if end(before) != end(after) {
             let mut index = lock(&self.finished);
             if let Some(end) = end(before) {
-                index.leave(end, id, &self.retention);
+                index.leave(end, id);
             }
             if let Some(end) = end(after) {
-                index.enter(end, id, &self.retention);
+                index.enter(end, id);
             }
         }
         let hold = |keys: Option<Keys>| keys.map_or(Hold::Free, |keys| keys.hold);
@@ -198,6 +198,9 @@ impl MemoryStore {
 
     async fn sweep_now(&self, now: Timestamp) -> usize {
         let mut forgotten = 0;
+        while lock(&self.finished).let_go(now, STEP) {
+            tokio::task::yield_now().await;
+        }
         loop {
             for _ in 0..STEP {
                 let past = lock(&self.finished).one_past(&self.retention, now);
@@ -223,12 +226,12 @@ impl MemoryStore {
                 // While the row is held, as always; an unknown queue cannot be: it was looked up when it was inserted.
                 let _ = self.index(row.get(), Some(keys), None);
                 self.budget.give_back(Load::of(std::iter::once(keys)));
+                lock(&self.order).remove(&id);
                 row.remove();
+                true
             }
-            Entry::Occupied(_) | Entry::Vacant(_) => return false,
+            Entry::Occupied(_) | Entry::Vacant(_) => false,
         }
-        lock(&self.order).remove(&id);
-        true
     }
 
     async fn list_now(&self, query: &ListQuery) -> Page {

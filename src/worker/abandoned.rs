@@ -36,13 +36,13 @@ impl Counts {
         Self(registry.iter().map(|registered| (registered.kind.clone(), Count::default())).collect())
     }
 
-    /// Counts an attempt that is given up; nothing if it was before.
+    /// Counts an attempt that is given up; nothing if it was before, or has ended in time.
     pub(super) fn note(&self, kind: &KindName, leash: &Leash) -> Option<Abandoned> {
         let abandoning = leash.abandon();
         // A kind without a handler ends its attempts at once, so that there is none to abandon.
         let count = self.0.get(kind)?;
         match abandoning {
-            Abandoning::Again => return None,
+            Abandoning::Again | Abandoning::InTime => return None,
             Abandoning::Running => {}
             Abandoning::Returned => {
                 count.returned.fetch_add(1, Ordering::Relaxed);

@@ -84,6 +84,7 @@ async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
         Ok(ending) => ending,
         Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
+    leash.ended();
     let run = Run::of(&job);
     // Let go of the row first: it is then changed where it is, and not in a copy.
     drop(job);
@@ -279,7 +280,7 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
     let settled = loop {
         match (desk.jobs.settle(spec.id, run.number, ending.clone()).await, rests.next()) {
             (Err(ApplyError::Store(error)), Some(pause)) if !desk.stop.hard.is_cancelled() => {
-                tracing::warn!(job = %spec.id, error = chain(&error), "attempt could not be settled, trying again");
+                tracing::warn!(job = %spec.id, error = desk.chain(&error), "attempt could not be settled, trying again");
                 rest(desk, pause).await;
             }
             (settled, _) => break settled,

@@ -53,9 +53,12 @@ async fn a_kill_during_the_spill_leaves_the_old_or_the_whole_new_file() {
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap();
         process.kill();
-        assert_eq!(process.ended().await.code, None, "it was killed");
+        // On a busy machine it can be through with everything before the signal reaches it.
+        let code = process.ended().await.code;
+        assert!(matches!(code, None | Some(0)), "it was killed, or had ended: {code:?}");
 
         let left = std::fs::read_to_string(place.spill()).unwrap();
+        assert!(code.is_none() || left != old, "whoever ends well has written its file");
         if left == old {
             old_ones += 1;
         } else {

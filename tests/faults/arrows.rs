@@ -66,6 +66,18 @@ async fn a_drain_does_not_wait_forever_for_an_insert_that_hangs() {
     assert_eq!((report.finished, report.spilled), (0, 0));
 }
 
+/// Whoever hurries the drain wants nothing to be waited for, but what is just being written is accepted all the same.
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_just_accepted_counts_in_a_drain_in_a_hurry() {
+    let rig = Rig::start();
+    rig.plan.at(Arrow::Insert, Fault::Late(Duration::from_millis(100)), 1);
+    let patience = Patience { ready_delay: Duration::ZERO, grace: 60 * SECOND };
+    let (submitted, report) = tokio::join!(rig.submit(order(Order::Work)), rig.ends(patience, true));
+    submitted.unwrap();
+    assert_eq!((report.finished, report.spilled), (0, 1));
+    assert!(report.duration < SECOND, "{:?}", report.duration);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_insert_that_panics_gives_the_slot_back() {
     let rig = std::sync::Arc::new(Rig::start());
@@ -160,6 +172,21 @@ async fn a_settle_that_fails_is_tried_again_and_runs_nothing_twice() {
         rig.works_as_on_the_first_day().await;
         assert_eq!(rig.ends_well().await.spilled, 0);
     }
+}
+
+/// Its timeout passes while the store is asked again, but the work was done before.
+#[tokio::test(start_paused = true)]
+async fn work_that_is_done_is_not_timed_out_while_it_waits_to_be_settled() {
+    let rig = Rig::start();
+    rig.plan.at(Arrow::Settle, Fault::Fails, 4);
+    let id = rig.accept(order(Order::Gate)).await;
+    rig.pass(9 * SECOND).await;
+    rig.gate.add_permits(1);
+    rig.pass(20 * SECOND).await;
+    assert_eq!((rig.state(id).await, rig.runs(), rig.plan.struck(Arrow::Settle)), ("completed", 1, 4));
+    assert_eq!((rig.get(id).await.attempts.len(), rig.pool.abandoned()), (1, 0));
+    rig.works_as_on_the_first_day().await;
+    assert_eq!(rig.ends_well().await.spilled, 0);
 }
 
 #[tokio::test(start_paused = true)]

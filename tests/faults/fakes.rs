@@ -55,6 +55,8 @@ pub(crate) enum Fault {
     Fails,
     /// Nothing is done, and that is said after a while.
     Hangs(Duration),
+    /// It is done after a while, and that is said.
+    Late(Duration),
     /// It is done, and the answer is that it is not.
     AnswerLost,
     /// The code behind it panics; a delivery that was received is dropped.
@@ -138,7 +140,7 @@ impl FaultyStore {
     fn through<'a, T: Send + 'a, E: From<StoreError> + Send + 'a>(
         &'a self,
         arrow: Arrow,
-        really: impl FnOnce() -> Answer<'a, Result<T, E>>,
+        really: impl FnOnce() -> Answer<'a, Result<T, E>> + Send + 'a,
     ) -> Answer<'a, Result<T, E>> {
         match self.plan.strike(arrow) {
             None => really(),
@@ -147,6 +149,11 @@ impl FaultyStore {
                 // sleep: paused time; the slowness of a backend.
                 tokio::time::sleep(while_).await;
                 Err(away().into())
+            }),
+            Some(Fault::Late(while_)) => Answer::later(async move {
+                // sleep: as above.
+                tokio::time::sleep(while_).await;
+                really().await
             }),
             Some(Fault::AnswerLost) => {
                 let answer = really();
@@ -165,7 +172,7 @@ impl Store for FaultyStore {
         self.inner.durability()
     }
     fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>> {
-        self.through(Arrow::Insert, || self.inner.insert(jobs))
+        self.through(Arrow::Insert, move || self.inner.insert(jobs))
     }
     fn restore(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>> {
         self.inner.restore(jobs)
@@ -185,7 +192,7 @@ impl Store for FaultyStore {
         self.inner.log(id, run, line)
     }
     fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>> {
-        self.through(Arrow::Get, || self.inner.get(id))
+        self.through(Arrow::Get, move || self.inner.get(id))
     }
     fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>> {
         let arrow = match &change {
@@ -197,7 +204,7 @@ impl Store for FaultyStore {
             Change::Retry { .. } | Change::Redrive { .. } => Arrow::Retry,
             Change::Progress { .. } => return self.inner.apply(id, change, at),
         };
-        self.through(arrow, || self.inner.apply(id, change, at))
+        self.through(arrow, move || self.inner.apply(id, change, at))
     }
     fn due<'a>(
         &'a self,
@@ -205,7 +212,7 @@ impl Store for FaultyStore {
         now: Timestamp,
         limit: usize,
     ) -> Answer<'a, Result<Due, StoreError>> {
-        self.through(Arrow::Due, || self.inner.due(queue, now, limit))
+        self.through(Arrow::Due, move || self.inner.due(queue, now, limit))
     }
     fn list<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Result<Page, StoreError>> {
         self.inner.list(query)
@@ -220,7 +227,7 @@ impl Store for FaultyStore {
         self.inner.oldest_pending(queue)
     }
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>> {
-        self.through(Arrow::Sweep, || self.inner.sweep(now))
+        self.through(Arrow::Sweep, move || self.inner.sweep(now))
     }
     fn volatile(&self) -> Vec<Arc<Job>> {
         self.inner.volatile()
@@ -302,6 +309,11 @@ impl Consumer for FaultyConsumer {
                     Some(Fault::Hangs(while_)) => {
                         // sleep: paused time; the slowness of a backend.
                         tokio::time::sleep(while_).await;
+                    }
+                    Some(Fault::Late(while_)) => {
+                        // sleep: as above.
+                        tokio::time::sleep(while_).await;
+                        return Some(delivery);
                     }
                     Some(Fault::Fails | Fault::AnswerLost) => {}
                 }
