@@ -85,15 +85,17 @@ mod tests {
 
     use super::*;
 
+    type Target = fn(&[u8]);
+
     /// What the fuzzers begin with.
-    fn seeds() -> Vec<(fn(&[u8]), Vec<u8>)> {
-        let targets: [(&str, fn(&[u8])); 4] = [
+    fn seeds() -> Vec<(Target, Vec<u8>)> {
+        let targets: [(&str, Target); 4] = [
             ("request_body", body),
             ("host", host),
             ("origin", origin),
             ("idempotency_key", idempotency_key),
         ];
-        let of = |(name, target): (&str, fn(&[u8]))| {
+        let of = |(name, target): (&str, Target)| {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
             let files =
                 std::fs::read_dir(folder).unwrap().map(|seed| std::fs::read(seed.unwrap().path()).unwrap());
