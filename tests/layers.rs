@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("job", &[]),
     ("redact", &[]),
+    ("egress", &[]),
     ("clock", &["job"]),
+    ("sign", &["job"]),
     ("event", &["job"]),
     ("queue", &["job"]),
     ("store", &["job"]),
