@@ -44,6 +44,7 @@ pub mod sign;
 pub mod spill;
 pub mod store;
 pub mod telemetry;
+pub mod view;
 pub mod worker;
 
 /// Compiles what README.md shows of the crate.

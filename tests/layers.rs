@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("event", &["job"]),
     ("queue", &["job"]),
     ("store", &["job"]),
+    ("view", &["job", "store"]),
     ("handler", &["job"]),
     ("spill", &["job"]),
     ("mail", &["job", "clock"]),
@@ -27,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("jobs", &["job", "handler", "queue", "store", "event", "clock"]),
     ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    ("http", &["job", "jobs", "handler", "store", "mail", "redact", "shutdown"]),
+    ("http", &["job", "jobs", "handler", "store", "mail", "redact", "shutdown", "view"]),
     ("config", &["job", "handler"]),
     ("telemetry", &["config"]),
     // The composition root knows everybody but the command line.

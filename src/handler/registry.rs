@@ -68,7 +68,20 @@ impl Registry {
     ///
     /// When the name is not one, or taken.
     pub fn register<H: Handler>(&mut self, handler: H, settings: KindSettings) -> Result<(), RegistryError> {
-        let name = <H::Input as Payload>::KIND;
+        self.register_as(<H::Input as Payload>::KIND, handler, settings)
+    }
+
+    /// Adds a handler under a name of its own: one handler type can serve many kinds, as those of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not one, or taken.
+    pub fn register_as<H: Handler>(
+        &mut self,
+        name: &str,
+        handler: H,
+        settings: KindSettings,
+    ) -> Result<(), RegistryError> {
         let kind =
             KindName::new(name).map_err(|source| RegistryError::Name { name: name.to_owned(), source })?;
         if self.0.contains_key(&kind) {

@@ -1,7 +1,5 @@
 //! What every handler has at hand.
 
-use std::fmt;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::job::JobId;
@@ -9,6 +7,7 @@ use crate::jobs::Jobs;
 use crate::mail::Mailer;
 use crate::redact::Redactor;
 use crate::shutdown::Phase;
+use crate::view::{JobUrl, View};
 
 /// What the routes work on. Cheap to clone.
 #[derive(Clone)]
@@ -29,28 +28,12 @@ pub struct Api {
     pub body_limit: usize,
 }
 
-/// The URL of a job or of a part of it, as it stands in answers.
-pub(super) struct JobUrl<'a> {
-    pub(super) base: &'a str,
-    pub(super) id: JobId,
-    /// Empty, or `/status` and the like.
-    pub(super) part: &'static str,
-}
-
-impl fmt::Display for JobUrl<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/api/jobs/{}{}", self.base, self.id, self.part)
-    }
-}
-
-impl serde::Serialize for JobUrl<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl Api {
+    pub(super) fn view(&self) -> View<'_> {
+        View { base_url: &self.base_url, durability: self.jobs.durability() }
+    }
+
     pub(super) fn job_url(&self, id: JobId, part: &'static str) -> JobUrl<'_> {
-        JobUrl { base: &self.base_url, id, part }
+        JobUrl::new(&self.base_url, id, part)
     }
 }

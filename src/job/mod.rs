@@ -8,6 +8,7 @@ mod request;
 mod retry;
 mod state;
 mod time;
+mod waiting;
 
 pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, Tag};
@@ -20,3 +21,4 @@ pub use state::{
     transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};
+pub use waiting::{Waiting, WaitingFor};

@@ -14,7 +14,7 @@ pub(crate) use life::Started;
 pub(crate) use line::Line;
 pub use line::QueueSettings;
 pub(crate) use running::Leash;
-pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
+pub use service::{Jobs, Limits, QueueStatus};
 pub use steer::{CancelError, Canceled, RetryError};
 pub use submit::SubmitError;
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};

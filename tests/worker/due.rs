@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backroom::handler::Outcome;
-use backroom::job::{Delay, Job, JobLog, JobState, KindName, NewJob, QueueName, Spec, StateName};
-use backroom::jobs::WaitingFor;
+use backroom::job::{Delay, Job, JobLog, JobState, KindName, NewJob, QueueName, Spec, StateName, WaitingFor};
 use backroom::store::Store as _;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
