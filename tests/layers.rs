@@ -24,12 +24,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("handler", &["job"]),
     ("spill", &["job"]),
     ("mail", &["job", "clock"]),
-    ("kinds", &["job", "handler", "mail", "clock"]),
+    ("kinds", &["job", "handler", "mail", "clock", "egress", "sign", "store", "view"]),
     ("jobs", &["job", "handler", "queue", "store", "event", "clock"]),
     ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
     ("http", &["job", "jobs", "handler", "store", "mail", "redact", "shutdown", "view"]),
-    ("config", &["job", "handler"]),
+    ("config", &["job", "handler", "egress", "sign"]),
     ("telemetry", &["config"]),
     // The composition root knows everybody but the command line.
     (

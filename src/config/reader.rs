@@ -160,6 +160,16 @@ impl<'a> Section<'a> {
         text
     }
 
+    /// As [`Self::hidden`]; a list counts as its items with commas between.
+    pub(super) fn hidden_list(&mut self, key: &'static str) -> Option<String> {
+        let leaf = self.leaf(key)?;
+        let text = leaf.value.string().or_else(|| leaf.value.strings().map(|items| items.join(",")));
+        if text.is_none() {
+            self.fault(key, "must be text, or a list of texts");
+        }
+        text
+    }
+
     /// Lists a value that was read with [`Self::hidden`].
     pub(super) fn show(&mut self, key: &str, value: impl Into<serde_json::Value>) {
         let origin = self.origin(key);

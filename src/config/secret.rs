@@ -6,8 +6,11 @@ use super::reader::Section;
 use super::tree::{Node, Table};
 
 /// Every secret: the section, the key of the value, and the key of the file that holds it.
-const PAIRS: [(&str, &str, &str); 2] =
-    [("mail", "smtp_url", "smtp_url_file"), ("mail", "smtp_password", "smtp_password_file")];
+const PAIRS: [(&str, &str, &str); 3] = [
+    ("mail", "smtp_url", "smtp_url_file"),
+    ("mail", "smtp_password", "smtp_password_file"),
+    ("webhooks", "secret", "secret_file"),
+];
 
 /// Puts what weaker layers say about a secret back to what is shipped, where `layer` gives it in the other form. So a
 /// variable with the path of a file replaces a value in the configuration file; both forms in one layer stay a fault.
@@ -65,7 +68,7 @@ impl Section<'_> {
         check: fn(&str) -> Result<String, &'static str>,
     ) -> Secret {
         let path = self.path(file_key);
-        let Some(text) = self.hidden(key) else {
+        let Some(text) = self.hidden_list(key) else {
             return Secret::Faulty;
         };
         let secret = match path {

@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
+use super::outgoing::http_client;
 use super::parts::{mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
 use crate::http::Api;
-use crate::kinds::{EmailHandler, NoopHandler};
+use crate::kinds::{EmailHandler, HttpHandler, NoopHandler};
 use crate::mail::Mailer;
 use crate::redact::Redactor;
 use crate::shutdown::{self, Patience, Phase};
@@ -19,7 +20,7 @@ use crate::spill::{SpillError, SpillFile};
 use crate::worker::{Pool, Stop};
 
 /// The kinds that every server has.
-pub const BUILT_IN_KINDS: [&str; 2] = ["email", "noop"];
+pub const BUILT_IN_KINDS: [&str; 3] = ["email", "http", "noop"];
 
 /// Collects handlers for a [`Backroom`].
 pub struct Builder {
@@ -97,6 +98,13 @@ impl Builder {
         };
         if let Some(mailer) = mailer.clone() {
             self = self.handler(EmailHandler { mailer }).handler(NoopHandler);
+        }
+        match http_client(&self.config) {
+            Ok(client) => {
+                let (clock, body_limit) = (self.clock.clone(), self.config.limits.result);
+                self = self.handler(HttpHandler { client, clock, body_limit });
+            }
+            Err(error) => self.faults.push(format!("{error:#}")),
         }
         match mailer {
             Some(mailer) if self.faults.is_empty() => Ok((mailer, self.registry, self.config)),

@@ -3,6 +3,7 @@
 mod backroom;
 mod builder;
 mod listening;
+mod outgoing;
 mod parts;
 
 pub use backroom::Backroom;
