@@ -35,8 +35,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "clock", "config", "event", "handler", "http", "job", "jobs", "kinds", "mail", "queue", "redact",
-            "shutdown", "spill", "store", "worker",
+            "clock", "config", "egress", "event", "handler", "http", "job", "jobs", "kinds", "mail", "queue",
+            "redact", "shutdown", "sign", "spill", "store", "worker",
         ],
     ),
     ("cli", &["config", "event", "job", "server", "shutdown", "telemetry"]),

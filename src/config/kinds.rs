@@ -104,6 +104,7 @@ impl Config {
             retry,
             cancel_grace: kind.cancel_grace.unwrap_or(self.defaults.cancel_grace),
             sensitive: kind.sensitive.clone(),
+            retry_profile: profile.clone(),
         }
     }
 }

@@ -63,7 +63,8 @@ fn allow(s: &mut Section<'_>) -> Vec<Allow> {
 
 /// Several secrets in one text: a file has one a line, a list comes with commas, from a variable with its brackets too.
 fn secrets(text: &str) -> Result<Vec<Secret>, &'static str> {
-    let texts = text.split(|c: char| c.is_whitespace() || ",[]\"'".contains(c)).filter(|text| !text.is_empty());
+    let texts =
+        text.split(|c: char| c.is_whitespace() || ",[]\"'".contains(c)).filter(|text| !text.is_empty());
     let secrets: Result<Vec<Secret>, _> = texts.map(Secret::parse).collect();
     let secrets = secrets.map_err(|_| {
         "must be \"whsec_\" and 24 to 64 random bytes in base64, as from: echo whsec_$(openssl rand -base64 32)"

@@ -11,6 +11,7 @@ mod envelope;
 mod job;
 mod job_view;
 mod jobs;
+mod kinds;
 mod list;
 mod listen;
 mod mail;

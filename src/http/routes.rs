@@ -8,7 +8,7 @@ use super::api::Api;
 use super::envelope::Envelope;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
-use super::{batch, body, job, jobs, list, mail, probes, problem_pages, queues};
+use super::{batch, body, job, jobs, kinds, list, mail, probes, problem_pages, queues};
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
 pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -33,6 +33,7 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/jobs/{id}/payload", "GET, HEAD").route(read().to(job::payload)))
                 .service(at("/api/jobs/{id}/log", "GET, HEAD").route(read().to(job::log)))
                 .service(at("/api/jobs/{id}/retry", "POST").route(web::post().to(job::retry)))
+                .service(at("/api/kinds", "GET, HEAD").route(read().to(kinds::list)))
                 .service(at("/api/queues", "GET, HEAD").route(read().to(queues::list)))
                 .service(at("/api/queues/{name}", "GET, HEAD").route(read().to(queues::show)))
                 .service(

@@ -1,5 +1,6 @@
 //! The kinds of job that are built in: handlers like those of a user.
 
+mod about;
 mod email;
 mod email_payload;
 mod email_reader;

@@ -10,6 +10,7 @@ mod batch;
 mod cancel;
 mod drain;
 mod job;
+mod kinds;
 mod list;
 mod mail;
 mod probes;

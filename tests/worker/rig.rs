@@ -98,6 +98,7 @@ impl Setup {
             retry: self.retry,
             cancel_grace: self.cancel_grace,
             sensitive: Vec::new(),
+            retry_profile: "test".into(),
         };
         registry.register(Act(act), settings).unwrap();
         let retention = Retention {

@@ -10,8 +10,9 @@ use super::payload::Http;
 use super::retry_after::retry_after;
 use crate::clock::Clock;
 use crate::egress::{Client, Error, Received};
-use crate::handler::{Context, Failure, Handler, Outcome};
+use crate::handler::{About, Context, Failure, Handler, Outcome};
 use crate::job::{Fault, JobResult, LogLevel, Timestamp};
+use crate::kinds::about;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How much of the body of an answer that is a failure its error quotes, in bytes.
@@ -31,6 +32,10 @@ pub struct HttpHandler {
 
 impl Handler for HttpHandler {
     type Input = Http;
+
+    fn about(&self) -> About {
+        about::http()
+    }
 
     fn check(&self, input: &Http) -> Vec<Fault> {
         input.parse(self.client.policy()).err().unwrap_or_default()
