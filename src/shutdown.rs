@@ -68,6 +68,9 @@ pub struct DrainReport {
     pub dead_letters_kept: u64,
     /// Are gone: unfinished ones, and dead letters when there is a spill file that could not be written.
     pub lost: Vec<JobId>,
+    /// Handlers that had not stopped `cancel_grace` after they were told to; their jobs are among the interrupted, or
+    /// were settled otherwise.
+    pub abandoned: u64,
     /// How long it took.
     pub duration: Duration,
 }
@@ -78,16 +81,18 @@ impl DrainReport {
         let lost = self.lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
         let Self { finished, interrupted, spilled, dead_letters_kept, .. } = *self;
+        // Told only when there is something to look into.
+        let abandoned = (self.abandoned > 0).then_some(self.abandoned);
         // Under a target of its own, which `telemetry` lets through whatever the level: it is always told.
         if self.lost.is_empty() {
             tracing::info!(
                 target: "backroom_report",
-                finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report"
+                finished, interrupted, spilled, dead_letters_kept, abandoned, lost, duration_ms, "drain report"
             );
         } else {
             tracing::error!(
                 target: "backroom_report",
-                finished, interrupted, spilled, dead_letters_kept, lost, duration_ms, "drain report"
+                finished, interrupted, spilled, dead_letters_kept, abandoned, lost, duration_ms, "drain report"
             );
         }
     }
@@ -111,7 +116,7 @@ pub async fn drain(
     hurry: &CancellationToken,
 ) -> DrainReport {
     let (began, elapsed_before) = (jobs.clock().now(), jobs.clock().elapsed());
-    let finished_before = jobs.finished();
+    let (finished_before, abandoned_before) = (jobs.finished(), pool.abandoned());
     phase.stopping();
     within(patience.ready_delay, hurry, std::future::pending()).await;
 
@@ -135,6 +140,7 @@ pub async fn drain(
     within(ENTERING, hurry, jobs.seal()).await;
     pool.abandon_all().await;
     let mut report = account(jobs, began, finished_before, spill);
+    report.abandoned = pool.abandoned() - abandoned_before;
     report.duration = jobs.clock().elapsed().saturating_sub(elapsed_before);
     report
 }
@@ -178,6 +184,7 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
             Some(_) => left.iter().map(|job| job.id()).collect(),
             None => unfinished.iter().map(|job| job.id()).collect(),
         },
+        abandoned: 0,
         duration: Duration::ZERO,
     }
 }

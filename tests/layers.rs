@@ -28,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("jobs", &["job", "handler", "queue", "store", "event", "clock"]),
     ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    ("http", &["job", "jobs", "handler", "store", "mail", "redact", "shutdown", "view"]),
+    ("http", &["job", "jobs", "handler", "store", "mail", "redact", "shutdown", "sign", "view"]),
     ("config", &["job", "handler", "egress", "sign"]),
     ("telemetry", &["config"]),
     // The composition root knows everybody but the command line.

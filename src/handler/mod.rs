@@ -90,8 +90,13 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Runs the job once.
     ///
-    /// The future is dropped when it ignores [`Context::canceled`] for longer than `cancel_grace` after the attempt
-    /// timed out or was canceled. It must not block its thread: use `tokio::task::spawn_blocking` for that.
+    /// The future is abandoned when it ignores [`Context::canceled`] for longer than `cancel_grace` after the attempt
+    /// timed out or was canceled: the attempt is settled, its place is given to another one, and the future is dropped.
+    ///
+    /// It must not block its thread: use `tokio::task::spawn_blocking` for that. One that blocks cannot be dropped. Its
+    /// place is given on all the same and whatever it says later is not heard, but it holds its thread until it returns,
+    /// and the runtime has a fixed number of those (`Pool::abandoned_by_kind` tells how many are held). When all of them
+    /// are, nothing runs any more.
     ///
     /// # Errors
     ///

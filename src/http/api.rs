@@ -7,6 +7,7 @@ use crate::jobs::Jobs;
 use crate::mail::Mailer;
 use crate::redact::Redactor;
 use crate::shutdown::Phase;
+use crate::sign::AttemptTokens;
 use crate::view::{JobUrl, View};
 
 /// What the routes work on. Cheap to clone.
@@ -24,6 +25,8 @@ pub struct Api {
     pub redactor: Redactor,
     /// What goes before every path in answers: empty, or the public URL without a slash at its end.
     pub base_url: String,
+    /// Checks the tokens by which attempts that run in a user's app report their progress.
+    pub attempt_tokens: AttemptTokens,
     /// Bytes of one request body.
     pub body_limit: usize,
 }

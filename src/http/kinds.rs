@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use crate::handler::Registered;
+use crate::handler::{Registered, Schema};
 use crate::job::{Backoff, Jitter, format_duration};
 
 /// Shows every kind that this server runs, by name.
@@ -43,7 +43,7 @@ fn view(kind: &Registered) -> Value {
         "max_attempts": settings.retry.max_attempts,
         "retry": retry,
         "sensitive": settings.sensitive,
-        "schema": about.schema.as_ref().map(|schema| schema.document()),
+        "schema": about.schema.as_ref().map(Schema::document),
         "example": about.example,
     })
 }

@@ -47,7 +47,7 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
     Ok(json(&mut response, body))
 }
 
-fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Problem> {
+pub(super) fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Problem> {
     actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string())
         .map(actix_web::web::Query::into_inner)
         .map_err(|_| Problem::new(ProblemType::MalformedRequest, "The query of the URL cannot be read."))
@@ -101,13 +101,13 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Problem> {
 
 /// What is wrong with the parameters.
 #[derive(Default)]
-struct Faults {
+pub(super) struct Faults {
     errors: Vec<Value>,
     malformed: bool,
 }
 
 impl Faults {
-    fn invalid(&mut self, parameter: &str, detail: &str) {
+    pub(super) fn invalid(&mut self, parameter: &str, detail: &str) {
         self.errors.push(json!({"parameter": parameter, "detail": detail}));
     }
 
@@ -116,14 +116,19 @@ impl Faults {
         self.invalid(parameter, detail);
     }
 
-    fn take<T, E: std::fmt::Display>(&mut self, parameter: &str, read: Result<T, E>, keep: impl FnOnce(T)) {
+    pub(super) fn take<T, E: std::fmt::Display>(
+        &mut self,
+        parameter: &str,
+        read: Result<T, E>,
+        keep: impl FnOnce(T),
+    ) {
         match read {
             Ok(value) => keep(value),
             Err(error) => self.invalid(parameter, &error.to_string()),
         }
     }
 
-    fn none(self) -> Result<(), Problem> {
+    pub(super) fn none(self) -> Result<(), Problem> {
         if self.errors.is_empty() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::problem_type::ProblemType as T;
-use crate::jobs::{CancelError, RetryError, SubmitError};
+use crate::jobs::{CancelError, DeadLettersError, RetryError, SubmitError};
 use crate::store::StoreError;
 
 impl From<StoreError> for Problem {
@@ -50,6 +50,16 @@ impl From<CancelError> for Problem {
             ),
             CancelError::Draining => SubmitError::Draining.into(),
             CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeadLettersError> for Problem {
+    fn from(error: DeadLettersError) -> Self {
+        match error {
+            DeadLettersError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
+            DeadLettersError::Draining => SubmitError::Draining.into(),
+            DeadLettersError::Store(error) => error.into(),
         }
     }
 }

@@ -157,7 +157,7 @@ fn in_number(jobs: usize, limit: usize) -> Result<(), Problem> {
 }
 
 /// The body as text that can be parsed without going too deep.
-fn text_of(body: &[u8]) -> Result<&str, Problem> {
+pub(super) fn text_of(body: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let detail = format!("The body is not UTF-8: see byte {}.", error.valid_up_to());
         Problem::new(ProblemType::MalformedRequest, detail)
@@ -197,7 +197,7 @@ fn too_deep(body: &[u8]) -> Option<usize> {
     None
 }
 
-fn tree(text: &str) -> Result<Value, Problem> {
+pub(super) fn tree(text: &str) -> Result<Value, Problem> {
     serde_json::from_str(text).map_err(|error| malformed(&error))
 }
 
@@ -207,7 +207,7 @@ fn same_or(draft: Draft, error: &serde_json::Error) -> Result<Draft, Problem> {
 }
 
 /// Says where the JSON breaks, without quoting it.
-fn malformed(error: &serde_json::Error) -> Problem {
+pub(super) fn malformed(error: &serde_json::Error) -> Problem {
     let detail = if error.is_data() {
         // The tree was built all the same: a member stands twice, and the second would silently win.
         "A member stands twice in one object.".to_owned()

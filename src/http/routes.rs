@@ -8,7 +8,9 @@ use super::api::Api;
 use super::envelope::Envelope;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
-use super::{batch, body, job, jobs, kinds, list, mail, probes, problem_pages, queues};
+use super::{
+    batch, body, dead_letters, job, jobs, kinds, list, mail, probes, problem_pages, progress, queues,
+};
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
 pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -33,7 +35,10 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/jobs/{id}/payload", "GET, HEAD").route(read().to(job::payload)))
                 .service(at("/api/jobs/{id}/log", "GET, HEAD").route(read().to(job::log)))
                 .service(at("/api/jobs/{id}/retry", "POST").route(web::post().to(job::retry)))
+                .service(at("/api/jobs/{id}/progress", "POST").route(web::post().to(progress::report)))
                 .service(at("/api/kinds", "GET, HEAD").route(read().to(kinds::list)))
+                .service(at("/api/dead-letters", "DELETE").route(web::delete().to(dead_letters::delete)))
+                .service(at("/api/dead-letters/redrive", "POST").route(web::post().to(dead_letters::redrive)))
                 .service(at("/api/queues", "GET, HEAD").route(read().to(queues::list)))
                 .service(at("/api/queues/{name}", "GET, HEAD").route(read().to(queues::show)))
                 .service(

@@ -240,7 +240,7 @@ impl Effect {
                 Self::End(ending.outcome(), error)
             }
             Change::Progress { progress, .. } => Self::Progress(progress.clone()),
-            Change::Retry { .. } => Self::Retry,
+            Change::Retry { .. } | Change::Redrive { .. } => Self::Retry,
             Change::Enqueue { .. } | Change::Cancel | Change::Expire => Self::None,
         }
     }
@@ -391,6 +391,18 @@ mod tests {
         run(&mut job, Ending::Completed(ResultSlot::Null), 70);
         assert_eq!(job.progress.percent, 100);
         assert_eq!(job.attempts.len(), 2);
+    }
+
+    #[test]
+    fn a_redrive_begins_again_like_a_retry() {
+        let mut job = job(1);
+        job.expires_at = Some(at(50));
+        assert!(job.apply(Change::Redrive { turn: 4 }, at(0)).is_err(), "it is not dead");
+        run(&mut job, failure(), 1);
+        job.apply(Change::Redrive { turn: 4 }, at(60)).unwrap();
+        assert_eq!((job.attempt, job.attempts.len(), job.expires_at), (0, 1, None));
+        assert_eq!((&job.error, job.progress.percent), (&None, 0));
+        assert!(job.apply(Change::Redrive { turn: 5 }, at(61)).is_err(), "it goes round already");
     }
 
     /// Whoever saw that it had expired may come after a retry, which takes the expiry away.

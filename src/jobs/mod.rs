@@ -4,6 +4,7 @@
 
 mod life;
 mod line;
+mod redrive;
 mod running;
 mod service;
 mod steer;
@@ -13,7 +14,9 @@ mod waiters;
 pub(crate) use life::Started;
 pub(crate) use line::Line;
 pub use line::QueueSettings;
-pub(crate) use running::Leash;
+pub use redrive::{DeadLetters, DeadLettersError, Redrive, Redriven};
+pub(crate) use redrive::{MAX_IDS, ids_rule, limit_rule};
+pub(crate) use running::{Abandoning, Leash};
 pub use service::{Jobs, Limits, QueueStatus};
 pub use steer::{CancelError, Canceled, RetryError};
 pub use submit::SubmitError;

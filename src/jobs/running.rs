@@ -1,6 +1,6 @@
 //! The attempts under way, so that one can be told to stop and one that is stuck can be let go.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,23 @@ use crate::job::{Job, JobId};
 /// other one is dropped in time by the task that runs it.
 const SLACK: Duration = Duration::from_secs(1);
 
+/// It was given up because it ignored its cancellation.
+const ABANDONED: u8 = 1;
+/// Nothing of it is left.
+const OVER: u8 = 2;
+
+/// How an attempt stood when it was given up.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Abandoning {
+    /// It runs on.
+    Running,
+    /// It has returned just now.
+    Returned,
+    /// It had been given up before.
+    Again,
+}
+
 /// Every attempt under way.
 #[derive(Default)]
 pub(crate) struct Running(DashMap<JobId, Arc<Leash>, RandomState>);
@@ -26,6 +43,8 @@ pub(crate) struct Leash {
     /// When it must have ended, in milliseconds since the clock was made.
     ends_by: AtomicU64,
     cancel_grace: Duration,
+    /// Which of [`ABANDONED`] and [`OVER`] it is.
+    fate: AtomicU8,
     /// Gives the place among the running ones back when it is dropped.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -46,6 +65,25 @@ impl Leash {
     /// Which run it is.
     pub(crate) fn run(&self) -> u32 {
         self.run
+    }
+
+    /// How long it may take to stop.
+    pub(crate) fn cancel_grace(&self) -> Duration {
+        self.cancel_grace
+    }
+
+    /// Gives the attempt up because it ignores its cancellation.
+    pub(crate) fn abandon(&self) -> Abandoning {
+        match self.fate.fetch_or(ABANDONED, Ordering::Relaxed) {
+            before if before & ABANDONED != 0 => Abandoning::Again,
+            before if before & OVER != 0 => Abandoning::Returned,
+            _ => Abandoning::Running,
+        }
+    }
+
+    /// Notes that nothing of the attempt is left; says whether it was given up before.
+    pub(crate) fn over(&self) -> bool {
+        self.fate.fetch_or(OVER, Ordering::Relaxed) & ABANDONED != 0
     }
 
     /// Gives the place among the running ones back although the attempt has not ended.
@@ -71,6 +109,7 @@ impl Running {
             run: job.runs,
             ends_by: AtomicU64::new(millis(elapsed + job.spec.timeout + cancel_grace + SLACK)),
             cancel_grace,
+            fate: AtomicU8::new(0),
             permit: Mutex::new(Some(permit)),
         });
         self.0.insert(job.id(), Arc::clone(&leash));

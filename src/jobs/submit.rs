@@ -332,7 +332,7 @@ fn no_line(job: &Job) -> SubmitError {
 }
 
 /// Says that a name is not known, which one was perhaps meant, and which there are.
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     match nearest(name, known.iter().copied()) {
         Some(nearest) => format!("there is no {what} of this name; did you mean {nearest:?}?"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -81,7 +82,6 @@ async fn the_request_is_the_signed_envelope() {
     let mut mac = Hmac::<Sha256>::new_from_slice(&KEY).unwrap();
     mac.update(format!("{id}.{}.", header(&head, "webhook-timestamp")).as_bytes());
     mac.update(&body);
-    use base64::Engine as _;
     let wanted = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
     assert_eq!(header(&head, "webhook-signature"), format!("v1,{wanted}"));
 

@@ -16,6 +16,7 @@ use crate::kinds::{EmailHandler, HttpHandler, NoopHandler};
 use crate::mail::Mailer;
 use crate::redact::Redactor;
 use crate::shutdown::{self, Patience, Phase};
+use crate::sign::AttemptTokens;
 use crate::spill::{SpillError, SpillFile};
 use crate::worker::{Pool, Stop};
 
@@ -26,6 +27,8 @@ pub const BUILT_IN_KINDS: [&str; 3] = ["email", "http", "noop"];
 pub struct Builder {
     pub(super) config: Config,
     pub(super) clock: Clock,
+    /// Made before the handlers, which issue tokens, and the API, which takes them.
+    pub(super) attempt_tokens: AttemptTokens,
     pub(super) registry: Registry,
     pub(super) faults: Vec<String>,
 }
@@ -127,7 +130,7 @@ impl Builder {
 
     /// Everything that can go wrong and changes nothing.
     pub(super) fn prepare(self) -> Result<Prepared, StartError> {
-        let clock = self.clock.clone();
+        let (clock, attempt_tokens) = (self.clock.clone(), self.attempt_tokens.clone());
         let (mailer, registry, config) = self.parts()?;
         let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
         let api = Api {
@@ -135,6 +138,7 @@ impl Builder {
             phase: Phase::default(),
             closing: CancellationToken::new(),
             mailer,
+            attempt_tokens,
             redactor: Redactor::new(&clock.secret()),
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,

@@ -33,7 +33,9 @@ pub async fn check(make: impl Fn(Vec<QueueName>, Retention) -> Box<dyn Store>) {
     counts_every_state(&*make()).await;
     forgets_by_age(&*make()).await;
     forgets_by_number(&*make()).await;
+    removes_what_is_as_expected(&*make()).await;
     one_of_many_wins(make().into()).await;
+    one_of_many_removes(make().into()).await;
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -294,6 +296,65 @@ async fn forgets_by_number(store: &dyn Store) {
             "three are kept, dead letters longest"
         );
     }
+}
+
+async fn removes_what_is_as_expected(store: &dyn Store) {
+    let dead = StateName::DeadLettered;
+    let remove = async |n, state| store.remove(id(n), state).await.expect("an answer");
+    for n in 1..=3 {
+        insert(store, job(n, "default", "noop", &[])).await;
+    }
+    finish(store, id(1), failed(false, 0), 1).await;
+    finish(store, id(2), failed(false, 0), 2).await;
+    assert!(!remove(9, dead).await, "there is no such job");
+    assert!(!remove(3, dead).await, "it is pending");
+    assert!(!remove(1, StateName::Completed).await, "it is in another state");
+    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [3, 2, 1], "nothing has changed");
+    assert!(remove(1, dead).await);
+    assert!(!remove(1, dead).await, "once");
+    assert!(store.get(id(1)).await.expect("an answer").is_none());
+    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [3, 2]);
+    let counts = store.counts(&queue("default")).await.expect("an answer");
+    assert_eq!((counts.get(dead), counts.get(StateName::Pending)), (1, 1), "what is gone is not counted");
+    assert!(matches!(
+        store.apply(id(1), Change::Redrive { turn: 1 }, at(3)).await,
+        Err(ApplyError::NotFound)
+    ));
+    // Somebody sent it round in between.
+    store.apply(id(2), Change::Redrive { turn: 1 }, at(3)).await.expect("a dead letter is redriven");
+    assert!(!remove(2, dead).await);
+    assert_eq!(state(store, id(2)).await, StateName::Pending);
+    // What was removed takes nobody else's place among those that are kept.
+    for n in 11..=13 {
+        insert(store, job(n, "default", "noop", &[])).await;
+        finish(store, id(n), completed(), 20).await;
+    }
+    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [13, 12, 11, 3, 2]);
+    insert(store, job(1, "default", "noop", &[])).await;
+    assert_eq!(state(store, id(1)).await, StateName::Pending, "nothing is left of the first one");
+}
+
+/// However many remove the same job at once, one of them is told that it did.
+async fn one_of_many_removes(store: Arc<dyn Store>) {
+    let id = insert(&*store, job(1, "default", "noop", &[])).await;
+    finish(&*store, id, failed(false, 0), 1).await;
+    let removers: Vec<_> = (0..16)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                if n % 2 == 0 {
+                    store.remove(id, StateName::DeadLettered).await.expect("an answer")
+                } else {
+                    store.apply(id, Change::Redrive { turn: 0 }, at(2)).await.is_ok()
+                }
+            })
+        })
+        .collect();
+    let mut winners = 0;
+    for remover in removers {
+        winners += usize::from(remover.await.expect("it does not panic"));
+    }
+    assert_eq!(winners, 1);
 }
 
 /// However many settle the same run at once, one of them does.

@@ -275,6 +275,10 @@ impl Store for MemoryStore {
         Answer::now(self.apply_now(id, change, at))
     }
 
+    fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>> {
+        Answer::now(Ok(self.remove_if(id, |job| job.state.name() == state)))
+    }
+
     fn due<'a>(
         &'a self,
         queue: &'a QueueName,

@@ -1,7 +1,7 @@
 //! What is known of every job: the second of the two seams behind which a backend can be exchanged.
 //!
-//! After [`Store::insert`], [`Store::apply`] is the only write. It is conditional: the change is applied to the job as
-//! it stands, or refused, and nothing is written.
+//! After [`Store::insert`], [`Store::apply`] is the only write that changes a job, and [`Store::remove`] the only one that
+//! takes one away on request. Both are conditional: they find the job as they expect it, or write nothing.
 
 mod answer;
 mod finished;
@@ -47,6 +47,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// When there is no such job, when its state does not allow the change, or when the backend does not answer.
     fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>>;
+
+    /// Forgets a job on request, if it is in this state at that very moment; says whether it was. Of several who ask at
+    /// once, one is told so. Meant for terminal states: of the others somebody still holds the id.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not answer.
+    fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>>;
 
     /// The waiting jobs of a queue that are due, the longest overdue first, at most `limit`; and when the next one is.
     ///

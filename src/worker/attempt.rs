@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
-use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, ResultSlot, Spec};
+use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec};
 use crate::jobs::{Leash, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
@@ -48,7 +48,8 @@ async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
     let running = desk.jobs.running();
     let elapsed = desk.jobs.clock().elapsed();
     let leash = running.begin(&job, cancel_grace, elapsed, permit);
-    let _noted = Noted { desk, id: job.id(), leash: &leash };
+    let kind = registered.map(|registered| &registered.kind);
+    let _noted = Noted { desk, id: job.id(), kind, leash: &leash };
     // A cancel, or the hard stop, that came between the start and the note found nobody to tell.
     let known = desk.jobs.get(job.id()).await.ok().flatten();
     if desk.stop.hard.is_cancelled() || known.is_some_and(|known| known.state.is_cancel_requested()) {
@@ -69,12 +70,17 @@ async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
 struct Noted<'a> {
     desk: &'a Desk,
     id: JobId,
+    /// If it is one that is registered: only such a one can be abandoned.
+    kind: Option<&'a KindName>,
     leash: &'a Arc<Leash>,
 }
 
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
         self.desk.jobs.running().end(self.id, self.leash);
+        if let Some(kind) = self.kind {
+            self.desk.abandoned.over(kind, self.leash);
+        }
         self.leash.let_go();
     }
 }
@@ -129,7 +135,7 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered
         returned = &mut work => Some(returned),
         () = desk.stop.now.cancelled() => None,
         () = tokio::time::sleep(settings.cancel_grace) => {
-            desk.abandon(job);
+            desk.abandon(job, leash);
             None
         }
     };
@@ -223,7 +229,7 @@ impl Desk {
         let ending = self.ending(job, &registered.settings, Some(told), None);
         // Not if it has ended just now.
         if settle(self, &Run::of(job), ending).await {
-            self.abandon(job);
+            self.abandon(job, leash);
         }
         leash.let_go();
     }
@@ -250,7 +256,10 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
         }
         // It was settled from outside, because it had not stopped in time.
         Err(ApplyError::Refused(_) | ApplyError::NotFound) => {
-            tracing::warn!(job = %spec.id, attempt = run.attempt, "late end of an abandoned attempt ignored");
+            tracing::warn!(
+                job = %spec.id, kind = %spec.kind, attempt = run.attempt,
+                "late end of an abandoned attempt ignored"
+            );
             false
         }
         Err(ApplyError::Store(error)) => {

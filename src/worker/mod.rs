@@ -1,6 +1,7 @@
 //! Who runs the jobs: one dispatcher for each queue, as many attempts at once as the queue allows, and a supervisor
 //! that replaces what dies.
 
+mod abandoned;
 mod attempt;
 mod dispatcher;
 mod due;
@@ -8,4 +9,5 @@ mod pool;
 mod pulse;
 mod supervisor;
 
+pub use abandoned::Abandoned;
 pub use pool::{Pool, Stop};

@@ -9,11 +9,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::abandoned::{Abandoned, Counts};
 use super::supervisor::supervise;
 use super::{dispatcher, due, pulse};
 use crate::handler::Reporter;
 use crate::job::{Ending, Job, JobState, LogLevel, Progress};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Leash};
 
 /// How the pool is told to stop, in three steps. Each includes those before it.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,7 @@ pub(super) struct Desk {
     pub(super) reporter: Arc<dyn Reporter>,
     /// Canceled when a part of the pool keeps dying.
     pub(super) failed: CancellationToken,
-    pub(super) abandoned: AtomicU64,
+    pub(super) abandoned: Counts,
     pub(super) restarts: AtomicU64,
 }
 
@@ -56,12 +57,12 @@ impl Pool {
     pub fn start(jobs: Jobs, stop: Stop) -> Self {
         let desk = Arc::new(Desk {
             reporter: Arc::new(ToJobs(jobs.clone())),
+            abandoned: Counts::new(jobs.registry()),
             jobs,
             stop,
             attempts: TaskTracker::new(),
             ended: CancellationToken::new(),
             failed: CancellationToken::new(),
-            abandoned: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
         });
         let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
@@ -97,9 +98,14 @@ impl Pool {
         self.desk.failed.is_cancelled()
     }
 
-    /// How many attempts had to be abandoned because they ignored their cancellation.
+    /// How many handlers had to be abandoned because they ignored their cancellation, since the start.
     pub fn abandoned(&self) -> u64 {
-        self.desk.abandoned.load(Ordering::Relaxed)
+        self.desk.abandoned.total()
+    }
+
+    /// The same for every kind, sorted by name, with those that have not returned yet.
+    pub fn abandoned_by_kind(&self) -> Vec<Abandoned> {
+        self.desk.abandoned.view()
     }
 
     /// How many parts of the pool died and were replaced.
@@ -133,7 +139,10 @@ impl Pool {
             if let JobState::Processing { run, .. } = job.state
                 && self.desk.jobs.settle(job.id(), run, Ending::Interrupted).await.is_ok()
             {
-                self.desk.abandon(&job);
+                if let Some(leash) = self.desk.jobs.running().get(job.id()).filter(|leash| leash.run() == run)
+                {
+                    self.desk.abandon(&job, &leash);
+                }
                 abandoned += 1;
             }
         }
@@ -160,12 +169,15 @@ impl Drop for Pool {
 }
 
 impl Desk {
-    /// Counts and names an attempt that ignored its cancellation.
-    pub(super) fn abandon(&self, job: &Job) {
-        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    /// Counts and names an attempt that ignored its cancellation; once, whoever finds it.
+    pub(super) fn abandon(&self, job: &Job, leash: &Leash) {
+        let Some(Abandoned { total, running, .. }) = self.abandoned.note(&job.spec.kind, leash) else {
+            return;
+        };
+        let cancel_grace_ms = u64::try_from(leash.cancel_grace().as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
-            job = %job.id(), kind = %job.spec.kind, attempt = job.attempt,
-            "handler abandoned: it did not stop within its cancel_grace"
+            job = %job.id(), kind = %job.spec.kind, queue = %job.spec.queue, attempt = job.attempt,
+            cancel_grace_ms, abandoned_total = total, abandoned_running = running, "handler abandoned"
         );
     }
 }

@@ -8,6 +8,7 @@ mod raw;
 
 mod batch;
 mod cancel;
+mod dead_letters;
 mod drain;
 mod job;
 mod kinds;

@@ -1,6 +1,7 @@
 //! The real binary under real signals: what it accepted is finished, spilled or named, and nothing runs twice.
 
 mod account;
+mod dead_letters;
 mod process;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "../support/smtp.rs"]

@@ -90,8 +90,10 @@ async fn who_ignores_its_cancellation_is_abandoned_and_spilled() {
     let report = ended.report();
     assert_eq!((report.interrupted, report.spilled), (1, 1));
     assert!((300..1_500).contains(&report.duration_ms), "{report:?}");
-    let warning = ended.line("handler abandoned: it did not stop within its cancel_grace");
+    let warning = ended.line("handler abandoned");
     assert_eq!((&warning["job"], &warning["kind"]), (&json!(id), &json!("noop")));
+    assert_eq!((&warning["abandoned_total"], &warning["cancel_grace_ms"]), (&json!(1), &json!(200)));
+    assert_eq!(ended.line("drain report")["abandoned"], 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backroom::handler::{Context, Failure, Outcome};
-use backroom::job::{JobResult, JobState, StateName};
+use backroom::job::{Backoff, JobResult, JobState, RetryPolicy, StateName};
 use backroom::jobs::{CancelError, Canceled};
 use serde_json::Value;
 
@@ -63,6 +63,39 @@ async fn a_timeout_is_a_failure_and_is_tried_again() {
     assert_eq!(&*error.message, "the attempt took longer than 1m");
     assert!(obeyed.error.is_none(), "what went well in the end has no error");
     assert_eq!(rig.pool.abandoned(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_and_is_tried_again() {
+    let rig = Setup::default().start(|_, cx| {
+        Box::pin(async move {
+            assert!(cx.attempt() > 1, "the disk is on fire");
+            Ok(Outcome::done())
+        })
+    });
+    let panicked = rig.run(job("x")).await;
+    assert_eq!(attempts(&panicked), [("panicked", 0.0, 0.0), ("completed", 10.0, 10.0)]);
+    let error = panicked.attempts[0].error.clone().unwrap();
+    assert_eq!((&*error.code, error.retryable), ("panic", true));
+    assert_eq!(&*error.message, "the handler panicked: the disk is on fire");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_tried_again_unless_it_is_permanent() {
+    let rig = Setup::default().start(|input, cx| {
+        Box::pin(async move {
+            match (cx.attempt(), input == "permanent") {
+                (1, true) => Err(Failure::permanent("no", "never")),
+                (1, false) => Err(Failure::transient("not-now", "later")),
+                _ => Ok(Outcome::done()),
+            }
+        })
+    });
+    let transient = rig.run(job("transient")).await;
+    assert_eq!(attempts(&transient), [("failed", 0.0, 0.0), ("completed", 10.0, 10.0)]);
+    let permanent = rig.run(job("permanent")).await;
+    assert_eq!((permanent.state.name(), permanent.attempts.len()), (StateName::DeadLettered, 1));
+    assert!(!permanent.error.as_ref().unwrap().retryable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,6 +281,47 @@ async fn what_the_far_side_asks_for_wins() {
     assert!((attempts(&long)[1].1 - before - 3600.0).abs() < 0.0005, "at most an hour");
     let never = rig.run(job("asked-permanent")).await;
     assert_eq!((never.state.name(), never.attempt), (StateName::DeadLettered, 1));
+}
+
+/// Whatever the profile of the kind would have said, computed or a list, and up to one hour.
+#[tokio::test(start_paused = true)]
+async fn what_the_far_side_asks_for_wins_over_every_profile_up_to_an_hour() {
+    let list = RetryPolicy { max_attempts: 3, backoff: Backoff::Delays(vec![Duration::from_hours(20)]) };
+    for profile in [retry(3, Duration::from_secs(10), 1.0), list] {
+        let rig = Setup { retry: profile, ..Setup::default() }.start(|input, cx| {
+            Box::pin(async move {
+                let asked = Duration::from_millis(input.as_u64().unwrap());
+                match cx.attempt() {
+                    1 => Err(Failure::transient("busy", "later").retry_after(asked)),
+                    _ => Ok(Outcome::done()),
+                }
+            })
+        });
+        for (asked, rests) in [
+            (0, 0),
+            (1, 1),
+            (3_599_999, 3_599_999),
+            (3_600_000, 3_600_000),
+            (3_600_001, 3_600_000),
+            (u64::MAX, 3_600_000),
+        ] {
+            let done = rig.run(job(asked)).await;
+            let [first, second] = &done.attempts[..] else { panic!("{:?}", done.attempts) };
+            assert_eq!(second.started_at.since(first.finished_at), Duration::from_millis(rests), "{asked}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_attempt_nothing_can_be_asked_for() {
+    let rig = Setup::default().start(|_, _| {
+        Box::pin(async { Err(Failure::transient("busy", "later").retry_after(Duration::from_secs(90))) })
+    });
+    let given_up = rig.run(job("x").max_attempts(2)).await;
+    assert_eq!(given_up.state.name(), StateName::DeadLettered);
+    assert_eq!(attempts(&given_up), [("failed", 0.0, 0.0), ("failed", 90.0, 90.0)]);
+    let error = given_up.error.clone().unwrap();
+    assert_eq!((&*error.code, error.retryable), ("busy", true));
 }
 
 #[tokio::test(start_paused = true)]
