@@ -16,11 +16,13 @@ mod tree;
 mod typed;
 mod value;
 
+mod command;
 mod kinds;
 mod limits;
 mod mail;
 mod queues;
 mod retry;
+mod run;
 mod server;
 mod shutdown;
 mod smtp_url;
@@ -29,8 +31,11 @@ mod warnings;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod testing;
 
+pub use command::{Command, Variable};
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
 pub use layers::{FileSource, Sources};
@@ -38,5 +43,6 @@ pub use limits::{Limits, Retention};
 pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
 pub use queues::Queue;
+pub use run::{Push, Run};
 pub use server::{Auth, AuthMode, Server};
 pub use shutdown::{Log, LogFormat, Shutdown};

@@ -160,6 +160,16 @@ impl<'a> Section<'a> {
         text
     }
 
+    /// The same of a list.
+    pub(super) fn hidden_list(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let leaf = self.leaf(key)?;
+        let items = leaf.value.strings();
+        if items.is_none() {
+            self.fault(key, "must be a list of texts, as in [\"a\", \"b\"]");
+        }
+        items
+    }
+
     /// Lists a value that was read with [`Self::hidden`].
     pub(super) fn show(&mut self, key: &str, value: impl Into<serde_json::Value>) {
         let origin = self.origin(key);

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
-use super::parts::{mail_settings, service};
+use super::parts::{command_handler, mail_settings, service};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Run};
 use crate::handler::{Handler, Payload, Registry, RegistryError};
 use crate::http::Api;
 use crate::kinds::{EmailHandler, NoopHandler};
@@ -98,9 +98,24 @@ impl Builder {
         if let Some(mailer) = mailer.clone() {
             self = self.handler(EmailHandler { mailer }).handler(NoopHandler);
         }
+        self.register_commands();
         match mailer {
             Some(mailer) if self.faults.is_empty() => Ok((mailer, self.registry, self.config)),
             _ => Err(StartError::Config(self.faults)),
+        }
+    }
+
+    /// Adds the kinds that are made of a program. One that cannot be found is among the faults of the configuration.
+    fn register_commands(&mut self) {
+        let config = &self.config;
+        for (name, kind) in &config.kinds {
+            if let Some(Run::Command(command)) = &kind.run
+                && let Ok(handler) = command_handler(config, name.as_str(), command)
+                && let Err(error) =
+                    self.registry.register_as(name.as_str(), handler, config.kind_settings(name.as_str()))
+            {
+                self.faults.push(error.to_string());
+            }
         }
     }
 

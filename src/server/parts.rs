@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::config::{Config, MailTransport};
+use crate::config::{Command, Config, MailTransport};
 use crate::handler::Registry;
 use crate::jobs::{Jobs, Limits, QueueSettings};
+use crate::kinds::{CommandHandler, CommandSettings};
 use crate::mail;
 use crate::queue::{MemoryQueue, Queue};
 use crate::store::{MemoryStore, Retention, Store};
@@ -29,6 +30,28 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
     Jobs::new(clock, Arc::new(registry), store, queues, limits)
+}
+
+/// What runs a kind that is made of a program.
+///
+/// # Errors
+///
+/// Why the program cannot be found.
+pub(super) fn command_handler(
+    config: &Config,
+    kind: &str,
+    command: &Command,
+) -> Result<CommandHandler, String> {
+    Ok(CommandHandler::new(CommandSettings {
+        program: command.program()?,
+        arguments: command.command.iter().skip(1).cloned().collect(),
+        folder: command.folder.clone(),
+        env: command.variables(),
+        result_type: command.result_type.clone(),
+        retry_on_exit: command.retry_on_exit,
+        result_limit: config.limits.result,
+        cancel_grace: config.kind_settings(kind).cancel_grace,
+    }))
 }
 
 pub(super) fn mail_settings(config: &Config) -> mail::Settings {
