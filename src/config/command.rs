@@ -59,7 +59,7 @@ impl Command {
         let folder = s.optional("folder", |s, key| s.text(key, Err(()), |text| folder(text).map(Ok)));
         let env = s.optional("env", Self::read_env).unwrap_or_else(|| Some(Vec::new()));
         let result_type = s.optional("result_type", |s, key| s.text(key, String::new(), media_type));
-        let retry_on_exit = s.optional("retry_on_exit", |s, key| s.flag(key)).unwrap_or(true);
+        let retry_on_exit = s.optional("retry_on_exit", Section::flag).unwrap_or(true);
         let read = Self {
             command: command.filter(|command| !command.is_empty())?,
             folder: folder.unwrap_or(Ok(None)).ok()?,
@@ -123,6 +123,14 @@ impl Command {
             Variable::Set { name, value } => Some((name.clone(), value.into())),
         };
         self.env.iter().filter_map(variable).collect()
+    }
+
+    /// The names of variables that are to be passed on, and that the server does not have.
+    pub(super) fn missing_variables(&self) -> impl Iterator<Item = &str> {
+        self.env.iter().filter_map(|variable| match variable {
+            Variable::Passed(name) if std::env::var_os(name).is_none() => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// What of it, made in code, cannot be followed: the member and the reason.

@@ -1,12 +1,13 @@
 //! What a program finds around it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backroom::config::Variable;
 use backroom::job::Backoff;
 use serde_json::json;
 
-use crate::rig::{Rig, program, run, sh, text};
+use crate::rig::{Pipe, Rig, program, run, sh, text};
 
 #[tokio::test]
 async fn the_environment_is_exactly_what_is_promised() {
@@ -68,22 +69,47 @@ async fn the_folder_is_where_it_works_and_where_it_is_found() {
     assert_eq!(text(&job), format!("{}\n", server.display()));
 }
 
-#[tokio::test]
-async fn nothing_but_the_three_streams_is_open() {
-    // The folder itself is open while its names are collected, and closed when they are looked at.
-    let script = "for fd in /proc/$$/fd/*; do if [ -h $fd ]; then echo ${fd##*/}; fi; done";
-    let job = run(sh(script), &json!({})).await;
-    assert_eq!(text(&job), "0\n1\n2\n");
+/// Descriptors of this process that every program inherits: those that it was started with, by who runs the tests.
+fn inherited() -> BTreeSet<u32> {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = open.map(|entry| entry.unwrap().file_name().into_string().unwrap().parse::<u32>().unwrap());
+    let passes_on = |number: &u32| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        // O_CLOEXEC.
+        flags.is_some_and(|flags| u32::from_str_radix(flags.trim(), 8).unwrap() & 0o2_000_000 == 0)
+    };
+    numbers.filter(passes_on).collect()
 }
 
 #[tokio::test]
-async fn it_leads_a_group_of_its_own_and_no_signal_is_blocked_or_ignored() {
-    let script = "read -r pid comm state ppid pgrp rest < /proc/$$/stat; [ $pgrp = $$ ] && echo leader; \
-                  grep -E '^Sig(Blk|Ign)' /proc/$$/status";
-    let job = run(sh(script), &json!({})).await;
-    let said = text(&job);
-    let (leader, masks) = said.split_once('\n').unwrap();
-    assert_eq!(leader, "leader");
+async fn nothing_of_the_server_is_open_but_the_three_streams() {
+    let mut want = inherited();
+    want.extend([0, 1, 2]);
+    // Another program runs, whose pipes the server holds.
+    let mut pipe = Pipe::new();
+    let other = Rig::new(pipe.sh("echo ready >&9; sleep 1000")).await;
+    other.submit(&json!({})).await;
+    pipe.line().await;
+    let job = run(program(&["ls", "/proc/self/fd"]), &json!({})).await;
+    let open: BTreeSet<u32> = text(&job).lines().map(|line| line.parse().unwrap()).collect();
+    // One more for the folder that is listed.
+    assert_eq!(open.difference(&want).count(), 1, "{open:?} but not {want:?}");
+    assert!(want.is_subset(&open), "{open:?}");
+    drop(other);
+    pipe.is_left_by_all().await;
+}
+
+#[tokio::test]
+async fn it_leads_a_group_of_its_own() {
+    let script = "read -r pid comm state ppid pgrp rest < /proc/$$/stat; [ $pgrp = $$ ] && echo leader";
+    assert_eq!(text(&run(sh(script), &json!({})).await), "leader\n");
+}
+
+#[tokio::test]
+async fn no_signal_is_blocked_or_ignored() {
+    let job = run(program(&["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]), &json!({})).await;
+    let masks = text(&job);
     for mask in masks.lines() {
         // Those above 31 are left to libc and to whoever started the tests.
         let signals = u64::from_str_radix(mask.split_whitespace().last().unwrap(), 16).unwrap() & 0x7fff_ffff;

@@ -165,7 +165,7 @@ impl CommandHandler {
 }
 
 fn before_the_end_of(cancel_grace: Duration) -> Duration {
-    cancel_grace - MARGIN.min(cancel_grace / 4)
+    cancel_grace.saturating_sub(MARGIN.min(cancel_grace / 4))
 }
 
 impl Handler for CommandHandler {

@@ -130,7 +130,7 @@ mod tests {
     async fn of_too_much_the_last_is_passed_on() {
         let (cx, _, heard) = context("x", 1);
         let mut listener = Listener::new(&cx);
-        let text: String = (0..100_000).map(|n| format!("line {n}\n")).collect();
+        let text = (0..100_000).fold(String::new(), |text, n| text + &format!("line {n}\n"));
         listener.listen(text.as_bytes()).await;
         listener.finish().await;
         let log = heard.log.lock().unwrap();
