@@ -5,8 +5,10 @@ use std::time::Duration;
 use backroom::config::Command;
 use backroom::job::LogLevel;
 use backroom::server::CancellationToken;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
+use crate::process::Place;
 use crate::rig::{Pipe, Rig, fate, is_reaped, log, text};
 
 /// Tells its number, begins children and grandchildren, and is deaf to SIGTERM with all of them.
@@ -96,6 +98,35 @@ async fn a_deaf_family_is_gone_when_its_attempt_is_dropped() {
     assert_eq!(fate(&rig.end(id).await), ("canceled", None));
     pipe.is_left_by_all().await;
     is_reaped(&leader).await;
+}
+
+/// A second signal ends the real server at once, and everybody with it.
+#[tokio::test]
+async fn a_deaf_family_is_gone_with_the_server() {
+    let mut pipe = Pipe::new();
+    let command = deaf_family(&pipe).command;
+    let command = format!("kinds.mine.command={}", json!(command));
+    let place = Place::new(&[
+        "kinds.mine.run=command",
+        &command,
+        "kinds.mine.env=PATH",
+        "kinds.mine.cancel_grace=5m",
+    ]);
+    let server = place.start().await;
+    let id = server.accepted(&json!({"kind": "mine"})).await;
+    ready(&mut pipe).await;
+    server.signal(Signal::SIGTERM);
+    server.message("stopping").await;
+    server.signal(Signal::SIGTERM);
+    let ended = server.ended().await;
+    assert_eq!((ended.code, ended.report().spilled), (Some(0), 1));
+    pipe.is_left_by_all().await;
+
+    // The next one takes the job up, and finds the program gone: it does not start.
+    let ended = place.fail(&["kinds.mine.command=./gone"]).await;
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.text().contains("--set: kinds.mine.command: there is no program "), "{}", ended.text());
+    assert!(place.spilled()[0].to_string().contains(&id), "the job is still there");
 }
 
 #[tokio::test]

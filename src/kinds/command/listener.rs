@@ -124,6 +124,7 @@ impl Heard {
 mod tests {
     use super::*;
     use crate::kinds::testing::context;
+    use std::task::{Context as Task, Waker};
     use tokio::io::AsyncWriteExt as _;
 
     #[tokio::test]
@@ -138,6 +139,17 @@ mod tests {
         let (last, chunks) = (&log[log.len() - 100..], text.len() / CHUNK + 1);
         assert_eq!(last[0], "line 99900");
         assert!((100..=100 * chunks).contains(&log.len()), "{} lines of {chunks} chunks", log.len());
+    }
+
+    /// The timeout of the attempt is looked at between two polls.
+    #[test]
+    fn who_never_stops_talking_lets_others_have_their_turn() {
+        let (cx, _, _) = context("x", 1);
+        let (mut listener, noise) = (Listener::new(&cx), vec![b'\n'; 3 * CHUNK]);
+        let mut listening = pin!(listener.listen(&noise[..]));
+        let mut poll = || listening.as_mut().poll(&mut Task::from_waker(Waker::noop()));
+        assert!((0..3).all(|_| poll().is_pending()));
+        assert!(poll().is_ready());
     }
 
     #[tokio::test(start_paused = true)]

@@ -55,6 +55,18 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    /// The timeout of the attempt is looked at between two polls.
+    #[test]
+    fn who_never_stops_writing_lets_others_have_their_turn() {
+        let (mut output, text) = (Output::new(1_000_000), vec![b'x'; 100_000]);
+        let mut collecting = pin!(output.collect(&text[..]));
+        let mut poll = || collecting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending() && poll().is_pending());
+        assert!((0..100).any(|_| poll().is_ready()));
+    }
 
     #[tokio::test]
     async fn the_limit_itself_may_be_reached() {
