@@ -41,7 +41,7 @@ const LONG: Duration = Duration::from_mins(10);
 
 #[tokio::test]
 async fn a_deaf_family_is_gone_after_the_timeout() {
-    let (rig, mut pipe) = deaf(Duration::from_secs(1), Duration::from_secs(3)).await;
+    let (rig, mut pipe) = deaf(Duration::from_secs(2), Duration::from_secs(3)).await;
     let id = rig.submit(&json!({})).await;
     let leader = ready(&mut pipe).await;
     let job = rig.end(id).await;
@@ -53,7 +53,7 @@ async fn a_deaf_family_is_gone_after_the_timeout() {
 
 #[tokio::test]
 async fn a_deaf_family_is_gone_after_a_cancel() {
-    let (rig, mut pipe) = deaf(Duration::from_secs(1), LONG).await;
+    let (rig, mut pipe) = deaf(Duration::from_secs(2), LONG).await;
     let id = rig.submit(&json!({})).await;
     let leader = ready(&mut pipe).await;
     rig.backroom.jobs().cancel(id).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_deaf_family_is_gone_after_a_cancel() {
 
 #[tokio::test]
 async fn a_deaf_family_is_gone_after_a_drain() {
-    let (rig, mut pipe) = deaf(Duration::from_secs(1), LONG).await;
+    let (rig, mut pipe) = deaf(Duration::from_secs(2), LONG).await;
     rig.submit(&json!({})).await;
     let leader = ready(&mut pipe).await;
     let report = rig.backroom.drain(&CancellationToken::new()).await;
