@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backroom::config::Variable;
 use backroom::job::Backoff;
+use backroom::server::CancellationToken;
 use serde_json::json;
 
 use crate::rig::{Pipe, Rig, program, run, sh, text};
@@ -96,7 +97,9 @@ async fn nothing_of_the_server_is_open_but_the_three_streams() {
     // One more for the folder that is listed.
     assert_eq!(open.difference(&want).count(), 1, "{open:?} but not {want:?}");
     assert!(want.is_subset(&open), "{open:?}");
-    drop(other);
+    let hurry = CancellationToken::new();
+    hurry.cancel();
+    other.backroom.drain(&hurry).await;
     pipe.is_left_by_all().await;
 }
 
