@@ -318,7 +318,22 @@ mod tests {
             assert!(!is_option || explained, "line {} of default.toml has no comment above it", number + 1);
             explained = line.starts_with('#');
         }
-        for member in ["queue", "timeout", "max_attempts", "retry", "cancel_grace", "sensitive"] {
+        for member in [
+            "queue",
+            "timeout",
+            "max_attempts",
+            "retry",
+            "cancel_grace",
+            "sensitive",
+            "description",
+            "run",
+            "command",
+            "folder",
+            "env",
+            "result_type",
+            "retry_on_exit",
+            "url",
+        ] {
             assert!(
                 layers::DEFAULTS.contains(&format!("#   {member} ")),
                 "kinds.*.{member} is not explained"

@@ -10,18 +10,21 @@ mod faults;
 mod layers;
 mod load;
 mod reader;
+mod schema;
 mod secret;
 mod set;
 mod tree;
 mod typed;
 mod value;
 
+mod command;
 mod kinds;
 mod limits;
 mod mail;
 mod outgoing;
 mod queues;
 mod retry;
+mod run;
 mod server;
 mod shutdown;
 mod smtp_url;
@@ -30,8 +33,11 @@ mod warnings;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod testing;
 
+pub use command::{Command, Variable};
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
 pub use layers::{FileSource, Sources};
@@ -40,5 +46,7 @@ pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
 pub use outgoing::{Http, Webhooks};
 pub use queues::Queue;
+pub use run::{Push, Run};
+pub(crate) use schema::read_schema;
 pub use server::{Auth, AuthMode, Server};
 pub use shutdown::{Log, LogFormat, Shutdown};

@@ -161,13 +161,23 @@ impl<'a> Section<'a> {
     }
 
     /// As [`Self::hidden`]; a list counts as its items with commas between.
-    pub(super) fn hidden_list(&mut self, key: &'static str) -> Option<String> {
+    pub(super) fn hidden_text_or_list(&mut self, key: &'static str) -> Option<String> {
         let leaf = self.leaf(key)?;
         let text = leaf.value.string().or_else(|| leaf.value.strings().map(|items| items.join(",")));
         if text.is_none() {
             self.fault(key, "must be text, or a list of texts");
         }
         text
+    }
+
+    /// The same of a list.
+    pub(super) fn hidden_list(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let leaf = self.leaf(key)?;
+        let items = leaf.value.strings();
+        if items.is_none() {
+            self.fault(key, "must be a list of texts, as in [\"a\", \"b\"]");
+        }
+        items
     }
 
     /// Lists a value that was read with [`Self::hidden`].

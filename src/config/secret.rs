@@ -68,7 +68,7 @@ impl Section<'_> {
         check: fn(&str) -> Result<String, &'static str>,
     ) -> Secret {
         let path = self.path(file_key);
-        let Some(text) = self.hidden_list(key) else {
+        let Some(text) = self.hidden_text_or_list(key) else {
             return Secret::Faulty;
         };
         let secret = match path {

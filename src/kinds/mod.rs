@@ -1,6 +1,7 @@
-//! The kinds of job that are built in: handlers like those of a user.
+//! The kinds of job that need no code of a user: those that are built in, and what runs those of the configuration.
 
 mod about;
+mod command;
 mod email;
 mod email_payload;
 mod email_reader;
@@ -15,6 +16,7 @@ mod raw;
 #[cfg(test)]
 mod testing;
 
+pub use command::{CommandHandler, CommandSettings};
 pub use email::EmailHandler;
 pub use email_payload::Email;
 pub use http::{Http, HttpHandler};

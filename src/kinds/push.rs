@@ -11,7 +11,7 @@ use super::http::{failed, unexpected};
 use super::raw::Raw;
 use crate::clock::Clock;
 use crate::egress::{Client, Received};
-use crate::handler::{Context, Failure, Handler, Outcome};
+use crate::handler::{About, Context, Failure, Handler, Outcome};
 use crate::job::{JobResult, LogLevel};
 use crate::sign::{AttemptTokens, Signer};
 use crate::store::Durability;
@@ -46,10 +46,16 @@ pub struct PushHandler {
     pub clock: Clock,
     /// Bytes of one result.
     pub result_limit: usize,
+    /// What is told about the kind.
+    pub about: About,
 }
 
 impl Handler for PushHandler {
     type Input = Raw;
+
+    fn about(&self) -> About {
+        self.about.clone()
+    }
 
     async fn run(&self, input: Raw, cx: &Context) -> Result<Outcome, Failure> {
         let now = self.clock.now();

@@ -14,7 +14,7 @@ use super::testing::context;
 use super::{PushHandler, Raw};
 use crate::clock::Clock;
 use crate::egress::{Allow, Client, Policy};
-use crate::handler::{Failure, Handler as _, Outcome};
+use crate::handler::{About, Failure, Handler as _, Outcome};
 use crate::job::{JobError, JobId};
 use crate::sign::{AttemptTokens, Secret, Signer};
 use crate::store::Durability;
@@ -33,6 +33,7 @@ fn handler(url: &str) -> PushHandler {
         durability: Durability::Memory,
         clock: Clock::system(),
         result_limit: LIMIT,
+        about: About::default(),
     }
 }
 

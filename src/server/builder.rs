@@ -6,22 +6,17 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
-use super::outgoing::http_client;
 use super::parts::{mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
 use crate::http::Api;
-use crate::kinds::{EmailHandler, HttpHandler, NoopHandler};
 use crate::mail::Mailer;
 use crate::redact::Redactor;
 use crate::shutdown::{self, Patience, Phase};
 use crate::sign::AttemptTokens;
 use crate::spill::{SpillError, SpillFile};
 use crate::worker::{Pool, Stop};
-
-/// The kinds that every server has.
-pub const BUILT_IN_KINDS: [&str; 3] = ["email", "http", "noop"];
 
 /// Collects handlers for a [`Backroom`].
 pub struct Builder {
@@ -84,11 +79,11 @@ impl Builder {
     ///
     /// Every fault that is found.
     pub fn check(self) -> Result<Mailer, StartError> {
-        let (mailer, _, _) = self.parts()?;
+        let (mailer, _, _) = self.parts(true)?;
         Ok(mailer)
     }
 
-    fn parts(mut self) -> Result<(Mailer, Registry, Config), StartError> {
+    fn parts(mut self, dry: bool) -> Result<(Mailer, Registry, Config), StartError> {
         // What was loaded was checked when it was; what was made in code was not.
         self.faults.extend(self.config.faults());
         let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
@@ -99,22 +94,15 @@ impl Builder {
                 None
             }
         };
-        if let Some(mailer) = mailer.clone() {
-            self = self.handler(EmailHandler { mailer }).handler(NoopHandler);
-        }
-        match http_client(&self.config) {
-            Ok(client) => {
-                let (clock, body_limit) = (self.clock.clone(), self.config.limits.result);
-                self = self.handler(HttpHandler { client, clock, body_limit });
-            }
-            Err(error) => self.faults.push(format!("{error:#}")),
-        }
+        self = self.register_built_in(mailer.clone());
+        self.register_configured(dry);
         match mailer {
             Some(mailer) if self.faults.is_empty() => Ok((mailer, self.registry, self.config)),
             _ => Err(StartError::Config(self.faults)),
         }
     }
 
+    /// Adds the kinds that are made of a program. One that cannot be found is among the faults of the configuration.
     /// Starts the workers, with what the last drain left, on the runtime that this is called on.
     ///
     /// # Errors
@@ -131,7 +119,7 @@ impl Builder {
     /// Everything that can go wrong and changes nothing.
     pub(super) fn prepare(self) -> Result<Prepared, StartError> {
         let (clock, attempt_tokens) = (self.clock.clone(), self.attempt_tokens.clone());
-        let (mailer, registry, config) = self.parts()?;
+        let (mailer, registry, config) = self.parts(false)?;
         let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
         let api = Api {
             jobs: service(&config, clock.clone(), registry),

@@ -2,12 +2,14 @@
 
 mod backroom;
 mod builder;
+mod kinds;
 mod listening;
 mod outgoing;
 mod parts;
 
 pub use backroom::Backroom;
-pub use builder::{BUILT_IN_KINDS, Builder, StartError};
+pub use builder::{Builder, StartError};
+pub use kinds::BUILT_IN_KINDS;
 pub use listening::Server;
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
 pub use tokio_util::sync::CancellationToken;

@@ -29,8 +29,9 @@ fn client(policy: Policy) -> anyhow::Result<Client> {
     Client::new(policy).context("set up TLS for requests that leave")
 }
 
-/// The signer: by the configured secrets, by one that was made before, or by a new one, which is kept for the next start.
-pub(super) fn signer(webhooks: &Webhooks, clock: &Clock) -> anyhow::Result<Signer> {
+/// The signer: by the configured secrets, by one that was made before, or by a new one, which is kept for the next start,
+/// unless this is a `dry` run.
+pub(super) fn signer(webhooks: &Webhooks, clock: &Clock, dry: bool) -> anyhow::Result<Signer> {
     if let Some(signer) = webhooks.signer().map_err(|reason| anyhow::anyhow!("webhooks.secret: {reason}"))? {
         return Ok(signer);
     }
@@ -38,6 +39,9 @@ pub(super) fn signer(webhooks: &Webhooks, clock: &Clock) -> anyhow::Result<Signe
         tracing::warn!("requests are signed with a secret that nobody knows: set webhooks.secret");
         return Ok(Signer::new(vec![Secret::from_random(clock.secret())]));
     };
+    if dry && !path.exists() {
+        return Ok(Signer::new(vec![Secret::from_random(clock.secret())]));
+    }
     let secret =
         made(path, clock).with_context(|| format!("webhooks.made_secret_file: {}", path.display()))?;
     Ok(Signer::new(vec![secret]))
