@@ -1,5 +1,6 @@
 //! The only source of time and chance, so that a test can hold both in its hand.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ enum Source {
     System,
     /// Follows tokio's clock from a chosen beginning: paused time stands still here too.
     Tokio {
-        epoch: Timestamp,
+        /// In milliseconds, as a timestamp has it.
+        epoch: AtomicI64,
     },
 }
 
@@ -39,7 +41,7 @@ impl Clock {
     ///
     /// Outside a tokio runtime when time is paused.
     pub fn following_tokio(epoch: Timestamp) -> Self {
-        Self::with(Source::Tokio { epoch })
+        Self::with(Source::Tokio { epoch: AtomicI64::new(epoch.as_millis()) })
     }
 
     fn with(source: Source) -> Self {
@@ -59,7 +61,17 @@ impl Clock {
                 let since_epoch = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
-            Source::Tokio { epoch } => epoch.after(self.elapsed()),
+            Source::Tokio { epoch } => {
+                Timestamp::from_millis(epoch.load(Ordering::Relaxed)).after(self.elapsed())
+            }
+        }
+    }
+
+    /// Sets a clock that follows tokio's forward, or back when `millis` is negative, as somebody sets that of a machine;
+    /// timers notice nothing of it. The time of the machine itself cannot be set here.
+    pub fn jump(&self, millis: i64) {
+        if let Source::Tokio { epoch } = &self.0.source {
+            epoch.fetch_add(millis, Ordering::Relaxed);
         }
     }
 
@@ -123,5 +135,7 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_millis(1_000));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(clock.now(), Timestamp::from_millis(3_000));
+        clock.jump(-500);
+        assert_eq!((clock.now(), clock.elapsed()), (Timestamp::from_millis(2_500), Duration::from_secs(2)));
     }
 }

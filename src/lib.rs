@@ -43,6 +43,7 @@ pub mod shutdown;
 pub mod sign;
 pub mod spill;
 pub mod store;
+mod sync;
 pub mod telemetry;
 pub mod view;
 pub mod worker;

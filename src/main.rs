@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let options = cli.config_options().unwrap_or_else(|error| error.exit());
     let ended = match cli.command {
-        None | Some(Command::Serve(_)) => load(&options).and_then(|loaded| block_on(cli::serve(loaded))),
+        None | Some(Command::Serve(_)) => load(&options).and_then(serve),
         Some(Command::Check(_)) => cli::check(examine(&options), &mut io::stdout().lock()),
         Some(Command::Config(args)) => {
             load(&options).and_then(|loaded| Ok(cli::print_config(&loaded, &args, &mut io::stdout())?))
@@ -44,6 +44,17 @@ fn examine(options: &ConfigOptions) -> Result<Loaded, Box<Refused>> {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
     Ok(loaded)
+}
+
+/// Jobs run on every core; what watches over them has a thread of its own, which no handler can block.
+fn serve(loaded: Loaded) -> Result<(), cli::Ended> {
+    let workers = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = control.block_on(cli::serve(loaded, workers.handle().clone()));
+    // A handler that blocks its thread must not keep the process: its job has been accounted for.
+    workers.shutdown_background();
+    control.shutdown_background();
+    ended
 }
 
 fn block_on(future: impl Future<Output = Result<(), cli::Ended>>) -> Result<(), cli::Ended> {

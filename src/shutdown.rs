@@ -1,9 +1,11 @@
 //! How the server stops: in a fixed order, within bounds, and with an account of every job.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{AttemptOutcome, Job, JobId, StateName, Timestamp};
@@ -138,7 +140,8 @@ pub async fn drain(
         }
     }
     within(ENTERING, hurry, jobs.seal()).await;
-    pool.abandon_all().await;
+    // A store that hangs must not keep the rest from being spilled.
+    within(ENTERING, &CancellationToken::new(), pool.abandon_all().map(drop)).await;
     let mut report = account(jobs, began, finished_before, spill);
     report.abandoned = pool.abandoned() - abandoned_before;
     report.duration = jobs.clock().elapsed().saturating_sub(elapsed_before);
@@ -157,8 +160,11 @@ async fn within(patience: Duration, hurry: &CancellationToken, future: impl Futu
 
 /// Spills what is left, and counts.
 fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&SpillFile>) -> DrainReport {
-    let left = jobs.store().volatile();
     let now = jobs.clock().now();
+    let mut left = jobs.store().volatile();
+    // Those that are done are only kept for the sake of their unique key, as long as they hold it.
+    let is_done = |job: &Job| matches!(job.state.name(), StateName::Completed | StateName::Skipped);
+    left.retain(|job| !is_done(job) || job.hold().at(now));
     let written = match spill {
         None => false,
         Some(spill) => match spill.write(&left, now) {
@@ -170,6 +176,8 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
             }
         },
     };
+    // Not lost if they are: their work was done.
+    left.retain(|job| !is_done(job));
     let (dead, unfinished): (Vec<_>, Vec<_>) =
         left.iter().partition(|job| job.state.name() == StateName::DeadLettered);
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -210,17 +218,20 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
         }
         Ok(())
     };
-    let mut fitting = Vec::with_capacity(found.jobs.len());
-    for job in found.jobs {
-        match fits(&job) {
-            Ok(()) => fitting.push(Arc::new(job)),
-            Err(reason) => found.rejected.push(crate::spill::Rejected::job(&job, reason)),
-        }
-    }
-    let taken = fitting.len();
+    found.turn_away(fits);
+    let mut fitting: Vec<_> = found.jobs.iter().cloned().map(Arc::new).collect();
     // The store forgets dead letters in the order in which it got them.
     fitting.sort_by_key(|job| job.state.finished_at());
-    jobs.store().insert(fitting).await?;
+    // Even beyond the limits: they were accepted once.
+    let duplicates = jobs.store().restore(fitting.clone()).await?;
+    // Two that are the same work cannot come from one server; somebody has put files together.
+    let holders: HashMap<JobId, JobId> =
+        duplicates.iter().map(|duplicate| (fitting[duplicate.index].id(), duplicate.holder.id())).collect();
+    found.turn_away(|job| match holders.get(&job.id()) {
+        Some(holder) => Err(format!("job {}: its unique key belongs to the job {holder}", job.id())),
+        None => Ok(()),
+    });
+    let taken = found.jobs.len();
     spill.keep_rejected(&found.rejected, jobs.clock().now())?;
     if taken > 0 {
         let file = spill.path().display();

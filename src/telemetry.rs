@@ -15,8 +15,10 @@ use crate::config::{Log, LogFormat};
 ///
 /// When the level is none, or there is a subscriber already.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    // The HTTP server tells every start of a thread; whoever wants that can name it in `log.level`.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,backroom_report=info,{}", log.level))?;
+    // The HTTP server tells every start of a thread, and calls every request that is none an error of its own, with
+    // which anybody could fill the log; whoever wants that can name it in `log.level`.
+    let quiet = "actix_server=warn,actix_http=off,backroom_report=info";
+    let filter = EnvFilter::try_new(format!("{quiet},{}", log.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),

@@ -29,8 +29,9 @@ pub struct JobUrl<'a> {
 }
 
 impl View<'_> {
-    /// Writes a job as JSON. `waiting` says why it does not run yet.
-    pub fn write(&self, job: &Job, waiting: Option<Waiting>, into: &mut Vec<u8>) {
+    /// Writes a job as JSON. `waiting` says why it does not run yet, `deduplicated` that it is the answer to a submission of
+    /// the same work.
+    pub fn write(&self, job: &Job, waiting: Option<Waiting>, deduplicated: bool, into: &mut Vec<u8>) {
         let spec = &*job.spec;
         let id = spec.id;
         let view = Shown {
@@ -65,6 +66,7 @@ impl View<'_> {
                 status: self.url(id, "/status"),
                 result: self.url(id, "/result"),
             },
+            deduplicated,
         };
         // Writing plain data into memory cannot fail.
         let _ = serde_json::to_writer(into, &view);
@@ -117,6 +119,14 @@ struct Shown<'a> {
     error: Option<&'a JobError>,
     attempts: &'a [Attempt],
     links: Links<'a>,
+    /// Only in the answer to a submission, and only when it was the same work as this job.
+    #[serde(skip_serializing_if = "is_false")]
+    deduplicated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[derive(Serialize)]

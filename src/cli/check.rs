@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::Ended;
 use crate::config::{Config, EffectiveValue, Loaded, Refused};
-use crate::server::{Backroom, StartError};
+use crate::server::{Backroom, MemoryBounds, StartError};
 
 /// Checks what is beyond the single values, too: the mailer and every template. Faults of the values hide none of those,
 /// as long as the section `mail` is sound.
@@ -14,10 +14,13 @@ use crate::server::{Backroom, StartError};
 /// With exit code 78 and every fault.
 pub fn check(examined: Result<Loaded, Box<Refused>>, out: &mut impl Write) -> Result<(), Ended> {
     let loaded = examined.map_err(|refused| refused_start(*refused))?;
-    let (queues, bind) = (loaded.config.queues.len(), loaded.config.server.bind);
+    let (queues, server) = (loaded.config.queues.len(), &loaded.config.server);
+    let url = format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.bind);
+    let memory = MemoryBounds::of(&loaded.config);
     match mail_stage(loaded.config, &loaded.effective) {
         Ok(rendered) => {
-            writeln!(out, "ok: {queues} queues, {rendered} templates rendered, would listen on {bind}")?;
+            writeln!(out, "ok: {queues} queues, {rendered} templates rendered, would listen on {url}")?;
+            writeln!(out, "memory: {memory}")?;
             Ok(())
         }
         Err(faults) => Err(Ended::config(faults.join("\n"))),
@@ -83,6 +86,9 @@ mod tests {
     fn the_shipped_configuration_is_sound() {
         let said = checked(&[]).unwrap();
         assert!(said.starts_with("ok: 2 queues, "), "{said}");
+        assert!(said.contains("\nmemory: 405.0 MiB at most: jobs 256.0 MiB, "), "{said}");
+        let less = checked(&["limits.memory=128MiB"]).unwrap();
+        assert!(less.contains("\nmemory: 277.0 MiB at most: jobs 128.0 MiB, "), "{less}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::ConfigArgs;
 use crate::config::{EffectiveValue, Loaded};
+use crate::redact::setting;
 
 /// Writes every value and where it came from: as a table that is valid TOML, or as JSON.
 ///
@@ -14,14 +15,13 @@ use crate::config::{EffectiveValue, Loaded};
 /// When `out` cannot be written to.
 pub fn print_config(loaded: &Loaded, args: &ConfigArgs, out: &mut impl Write) -> io::Result<()> {
     if args.json {
-        let item =
-            |v: &EffectiveValue| json!({ "key": v.key, "value": v.value, "origin": v.origin.to_string() });
+        let item = |v: &EffectiveValue| json!({ "key": v.key, "value": setting(&v.key, &v.value), "origin": v.origin.to_string() });
         let items: Vec<Value> = loaded.effective.iter().map(item).collect();
         serde_json::to_writer_pretty(&mut *out, &json!({ "items": items }))?;
         writeln!(out)?;
     } else {
-        let lines = loaded.effective.iter().map(|v| (format!("{} = {}", v.key, toml(&v.value)), &v.origin));
-        let lines: Vec<_> = lines.collect();
+        let line = |v: &EffectiveValue| format!("{} = {}", v.key, toml(&setting(&v.key, &v.value)));
+        let lines: Vec<_> = loaded.effective.iter().map(|v| (line(v), &v.origin)).collect();
         // One long list must not push all origins out of sight.
         let width =
             lines.iter().map(|(line, _)| line.chars().count()).filter(|n| *n <= 60).max().unwrap_or(0);
@@ -35,6 +35,10 @@ pub fn print_config(loaded: &Loaded, args: &ConfigArgs, out: &mut impl Write) ->
 /// The value in TOML. Its strings, numbers and lists are those of JSON, but for the character DEL.
 fn toml(value: &Value) -> String {
     match value {
+        Value::Object(members) => {
+            let members = members.iter().map(|(key, value)| format!("{key} = {}", toml(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         other => other.to_string().replace('\u{7f}', "\\u007f"),
     }
@@ -44,6 +48,7 @@ fn toml(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::config::{Sources, load};
+    use crate::redact::is_sensitive;
 
     fn print(set: &[&str], json: bool) -> String {
         let set = set.iter().map(|s| (*s).to_owned()).collect();
@@ -81,6 +86,35 @@ mod tests {
         assert_eq!(items.len(), print(&[], false).lines().count());
         assert!(items.contains(&json!({ "key": "limits.batch", "value": 5, "origin": "--set" })));
         assert!(items.contains(&json!({ "key": "log.level", "value": "info", "origin": "default" })));
+    }
+
+    /// For options that will be added: whoever forgets that theirs is a secret still does not see it printed.
+    #[test]
+    fn every_option_with_a_sensitive_name_is_hidden() {
+        let loaded = |set: &[String]| load(Sources { set: set.to_vec(), ..Sources::default() }, &["email"]);
+        let keys: Vec<String> = loaded(&[]).unwrap().effective.into_iter().map(|v| v.key).collect();
+        let mut hidden = Vec::new();
+        for key in keys {
+            for value in ["smtp://me:s3cret@h", "s3cret"] {
+                let Ok(mut loaded) = loaded(&[format!("{key}={value}")]) else { continue };
+                let name = key.rsplit('.').next().unwrap();
+                if name.ends_with("_file") || !(is_sensitive(name, &[]) || value.contains('@')) {
+                    continue;
+                }
+                // As if the option was read like any other.
+                for v in loaded.effective.iter_mut().filter(|v| v.key == key) {
+                    v.value = value.into();
+                }
+                for json in [false, true] {
+                    let mut out = Vec::new();
+                    print_config(&loaded, &ConfigArgs { json, ..ConfigArgs::default() }, &mut out).unwrap();
+                    let text = String::from_utf8(out).unwrap();
+                    assert!(!text.contains("s3cret") && text.contains("[redacted]"), "{key}: {text}");
+                }
+                hidden.push(key.clone());
+            }
+        }
+        assert!(hidden.iter().any(|key| key == "mail.smtp_url"), "{hidden:?}");
     }
 
     #[test]

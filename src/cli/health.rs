@@ -1,5 +1,7 @@
 //! `backroom health`: a probe for containers.
 
+use anyhow::Context as _;
+
 use super::{Ended, HealthArgs};
 
 /// Asks `/readyz` of a running server.
@@ -10,12 +12,7 @@ use super::{Ended, HealthArgs};
 pub async fn health(args: HealthArgs) -> Result<(), Ended> {
     let url = format!("{}/readyz", args.server);
     let shown = without_user(&url);
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(args.timeout)
-        .build()
-        .map_err(anyhow::Error::from)?;
+    let client = client(&args)?;
     let response = client.get(&url).send().await.map_err(|error| {
         Ended::failed(format!(
             "not ready: {:#}",
@@ -26,6 +23,26 @@ pub async fn health(args: HealthArgs) -> Result<(), Ended> {
         status if status.is_success() => Ok(()),
         status => Err(Ended::failed(format!("not ready: {shown} answered {status}"))),
     }
+}
+
+fn client(args: &HealthArgs) -> anyhow::Result<reqwest::Client> {
+    let mut client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(args.timeout)
+        // Nothing is sent that is secret, and nothing is believed but a status.
+        .tls_danger_accept_invalid_certs(args.insecure);
+    if args.server.starts_with("http://") {
+        // The authorities of the system are not looked for: a container may have none, and needs none for this.
+        client = client.tls_certs_only([]);
+    } else if let Some(file) = &args.ca_file {
+        let unusable = || format!("--ca-file: {} cannot be used", file.display());
+        let authorities = std::fs::read(file).with_context(unusable)?;
+        let authorities = reqwest::Certificate::from_pem_bundle(&authorities).with_context(unusable)?;
+        anyhow::ensure!(!authorities.is_empty(), "--ca-file: {} holds no certificate", file.display());
+        client = client.tls_certs_only(authorities);
+    }
+    Ok(client.build()?)
 }
 
 /// A URL as it may be printed: whatever stands before the host can be a password.

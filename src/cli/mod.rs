@@ -67,7 +67,8 @@ Exit codes:
 const SERVE_HELP: &str = "\
 Take jobs over HTTP and run them (the default), until SIGTERM or SIGINT. Then intake stops, work is
 finished within shutdown.grace, and what is left is written to shutdown.spill_file, from where the
-next start takes it up. A second signal skips the waiting.";
+next start takes it up. A second signal skips the waiting. SIGHUP reads the certificate of
+server.tls again.";
 
 const SET_HELP: &str = "\
 Set one option, stronger than everything else; can be repeated.
@@ -123,7 +124,9 @@ pub enum Command {
     Demo,
     /// Ask a running server whether it is ready: a probe for containers
     #[command(after_help = "Ends with 0 when it is ready, else with 1.\n\n\
-                            Example (Dockerfile):\n  HEALTHCHECK CMD [\"backroom\", \"health\", \"--timeout\", \"2s\"]")]
+                            Examples (Dockerfile):\n  \
+                            HEALTHCHECK CMD [\"backroom\", \"health\", \"--timeout\", \"2s\"]\n  \
+                            HEALTHCHECK CMD [\"backroom\", \"health\", \"--server\", \"https://127.0.0.1:8080\", \"--insecure\"]")]
     Health(HealthArgs),
     /// Write the completion script of a shell to standard output
     #[command(
@@ -153,6 +156,12 @@ pub struct HealthArgs {
     /// The server's address
     #[arg(long, value_name = "URL", env = "BACKROOM_URL", default_value = "http://127.0.0.1:8080", value_parser = server_url)]
     pub server: String,
+    /// PEM file with the authority that signed the server's certificate, when it is none that the system trusts
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub ca_file: Option<PathBuf>,
+    /// Take any certificate: for a probe on the server's own host, where its name is another
+    #[arg(long)]
+    pub insecure: bool,
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
     pub timeout: Duration,
@@ -295,10 +304,21 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let args = health("backroom health --server https://h/base/ --timeout 250ms");
-        assert_eq!(args, HealthArgs { server: "https://h/base".into(), timeout: Duration::from_millis(250) });
+        let server = "https://h/base".to_owned();
+        let timeout = Duration::from_millis(250);
+        assert_eq!(args, HealthArgs { server, ca_file: None, insecure: false, timeout });
+        let args = health("backroom health --ca-file ca.pem");
+        assert_eq!((args.ca_file, args.insecure), (Some("ca.pem".into()), false));
+        assert!(health("backroom health --insecure").insecure);
         assert_eq!(health("backroom health --server http://h").timeout, Duration::from_secs(5));
-        for bad in ["--server h:80", "--server ftp://h", "--server http://h?x", "--timeout 5", "--timeout 0s"]
-        {
+        for bad in [
+            "--server h:80",
+            "--server ftp://h",
+            "--server http://h?x",
+            "--timeout 5",
+            "--timeout 0s",
+            "--insecure --ca-file ca.pem",
+        ] {
             assert_eq!(
                 parse(&format!("backroom health {bad}")).unwrap_err().exit_code(),
                 i32::from(exit::USAGE),

@@ -1,5 +1,6 @@
 //! `backroom serve`: run until told to stop, then account for everything.
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -8,12 +9,14 @@ use crate::config::{Loaded, MailTransport};
 use crate::server::{Backroom, Server};
 use crate::telemetry;
 
-/// Serves until SIGTERM, SIGINT, or a failure that no restart of a part can mend.
+/// Serves until SIGTERM, SIGINT, or a failure that no restart of a part can mend. Jobs run on `workers`, which should not
+/// be the runtime that this is called on: signals and the deadlines of the drain are seen on that one, and handlers can
+/// block every thread that they are given.
 ///
 /// # Errors
 ///
 /// With the exit code of the contract: 1, 3 or 78.
-pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
+pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
     let config = loaded.config;
     telemetry::init(&config.log)?;
     // Before anything is taken in: a signal that comes early must not kill.
@@ -24,9 +27,9 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
         MailTransport::Smtp => "smtp",
         MailTransport::File => "file",
     };
-    let server = Server::start(Backroom::builder(config)).await?;
-    let (address, version) = (server.address(), env!("CARGO_PKG_VERSION"));
-    tracing::info!(%address, version, durability = "memory", mail, "listening");
+    let server = Server::start(Backroom::builder(config).workers_on(workers)).await?;
+    let (address, scheme, version) = (server.address(), server.scheme(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(%address, scheme, version, durability = "memory", mail, "listening");
     if bind_is_open {
         tracing::warn!(
             "auth.mode is \"none\": everybody who can connect can submit, read, cancel and retry jobs"
@@ -34,7 +37,7 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     }
 
     let reason = tokio::select! {
-        name = signals.next() => name,
+        name = signals.next(|| server.reload().run()) => name,
         () = server.backroom().pool().failed() => "a part of the pool keeps dying",
     };
     tracing::info!(reason, hint = "a second signal skips the waiting", "stopping");
@@ -46,7 +49,7 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
         loop {
             tokio::select! {
                 report = &mut stopping => break report,
-                name = signals.next() => {
+                name = signals.next(|| tracing::warn!("SIGHUP ignored: stopping")) => {
                     if !hurry.is_cancelled() {
                         tracing::warn!(reason = name, "second signal: stopping at once");
                     }
@@ -78,15 +81,13 @@ impl Signals {
         })
     }
 
-    /// The next signal that means: stop.
-    async fn next(&mut self) -> &'static str {
+    /// The next signal that means: stop. Until then does what SIGHUP means.
+    async fn next(&mut self, hangup: impl Fn()) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP ignored: this version does not reload its configuration; restart it instead");
-                }
+                _ = self.hangup.recv() => hangup(),
             }
         }
     }

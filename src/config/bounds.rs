@@ -3,12 +3,19 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::job::Unique;
+
 type Durations = RangeInclusive<Duration>;
 
 pub(super) const HTTP_WORKERS: RangeInclusive<usize> = 0..=256;
 pub(super) const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=64 << 20;
 pub(super) const HEADER_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const BODY_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const WRITE_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
+pub(super) const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 pub(super) const KEEP_ALIVE: Durations = Duration::ZERO..=Duration::from_hours(1);
+
+pub(super) const NAMES: RangeInclusive<usize> = 0..=100;
 
 /// Far below the most permits of a tokio semaphore (2^61), which would panic beyond.
 pub(super) const CAPACITY: RangeInclusive<usize> = 1..=1_000_000;
@@ -19,6 +26,8 @@ pub(super) const TIMEOUT: Durations = Duration::from_millis(1)..=Duration::from_
 pub(super) const CANCEL_GRACE: Durations = Duration::ZERO..=Duration::from_mins(5);
 
 pub(super) const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=100;
+pub(super) const UNIQUE_BY: RangeInclusive<usize> = 0..=20;
+pub(super) const UNIQUE_FOR: Durations = Duration::ZERO..=Unique::LONGEST_WINDOW;
 pub(super) const FACTOR: RangeInclusive<f64> = 1.0..=100.0;
 pub(super) const DELAY: Durations = Duration::ZERO..=Duration::from_hours(30 * 24);
 pub(super) const DELAYS: RangeInclusive<usize> = 1..=100;
@@ -28,7 +37,12 @@ pub(super) const MAX_FINISHED: RangeInclusive<usize> = 0..=10_000_000;
 
 pub(super) const PAYLOAD: RangeInclusive<u64> = 1..=64 << 20;
 pub(super) const RESULT: RangeInclusive<u64> = 1..=256 << 20;
+/// Below the least a first job might not fit; above the most nobody has so much.
+pub(super) const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 40;
+pub(super) const JOBS: RangeInclusive<u64> = 1..=10_000_000;
 pub(super) const BATCH: RangeInclusive<usize> = 1..=10_000;
+pub(super) const IDEMPOTENCY_KEYS: RangeInclusive<usize> = 1..=10_000_000;
+pub(super) const IDEMPOTENCY_MEMORY: RangeInclusive<u64> = 1 << 20..=64 << 30;
 
 pub(super) const GRACE: Durations = Duration::ZERO..=Duration::from_hours(24);
 pub(super) const READY_DELAY: Durations = Duration::ZERO..=Duration::from_mins(5);

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bounds;
-use super::kinds::{description, member, unknown_references};
+use super::kinds::{description, member, pointer, unknown_references};
 use super::load::Config;
 use super::mail::MailTransport;
+use super::names;
 use super::run::Run;
 use super::server::check_public_url;
 use super::tree::dotted;
@@ -43,7 +44,12 @@ impl Config {
         faults.number("retention.max_finished", retention.max_finished, &bounds::MAX_FINISHED);
         faults.number("limits.payload", limits.payload as u64, &bounds::PAYLOAD);
         faults.number("limits.result", limits.result as u64, &bounds::RESULT);
+        faults.number("limits.memory", limits.memory, &bounds::MEMORY);
+        faults.number("limits.jobs", limits.jobs, &bounds::JOBS);
         faults.number("limits.batch", limits.batch, &bounds::BATCH);
+        faults.number("limits.idempotency_keys", limits.idempotency_keys, &bounds::IDEMPOTENCY_KEYS);
+        let memory = limits.idempotency_memory as u64;
+        faults.number("limits.idempotency_memory", memory, &bounds::IDEMPOTENCY_MEMORY);
         faults.duration("shutdown.grace", self.shutdown.grace, &bounds::GRACE);
         faults.duration("shutdown.ready_delay", self.shutdown.ready_delay, &bounds::READY_DELAY);
         // The mailer would capture, and nobody would notice that nothing leaves.
@@ -55,8 +61,25 @@ impl Config {
 
     fn server_faults(&self, faults: &mut Faults) {
         let server = &self.server;
-        if let Some(reason) = self.auth.openness(server) {
-            faults.note("server.bind", reason);
+        for (key, reason) in self.auth.faults(server) {
+            faults.note(key, reason);
+        }
+        for (key, found, check) in [
+            (
+                "server.allowed_hosts",
+                &server.allowed_hosts,
+                names::host as fn(&str) -> Result<String, String>,
+            ),
+            ("server.cors_origins", &server.cors_origins, names::origin),
+        ] {
+            faults.number(key, found.len(), &bounds::NAMES);
+            // What is written in another form would never match.
+            for reason in found.iter().filter_map(|text| check(text).err()) {
+                faults.note(key, reason);
+            }
+        }
+        if let Some(reason) = names::origins(&server.cors_origins) {
+            faults.note("server.cors_origins", reason);
         }
         match server.public_url.as_deref().map(check_public_url) {
             Some(Err(reason)) => faults.note("server.public_url", reason),
@@ -68,6 +91,9 @@ impl Config {
         faults.number("server.http_workers", server.http_workers, &bounds::HTTP_WORKERS);
         faults.number("server.body_limit", server.body_limit as u64, &bounds::BODY_LIMIT);
         faults.duration("server.header_timeout", server.header_timeout, &bounds::HEADER_TIMEOUT);
+        faults.duration("server.body_timeout", server.body_timeout, &bounds::BODY_TIMEOUT);
+        faults.duration("server.write_timeout", server.write_timeout, &bounds::WRITE_TIMEOUT);
+        faults.number("server.max_connections", server.max_connections, &bounds::MAX_CONNECTIONS);
         faults.duration("server.keep_alive", server.keep_alive, &bounds::KEEP_ALIVE);
     }
 
@@ -104,6 +130,13 @@ impl Config {
             }
             for reason in kind.sensitive.iter().filter_map(|name| member(name).err()) {
                 faults.note(&key("sensitive"), reason);
+            }
+            faults.number(&key("unique_by"), kind.unique_by.len(), &bounds::UNIQUE_BY);
+            for reason in kind.unique_by.iter().filter_map(|text| pointer(text).err()) {
+                faults.note(&key("unique_by"), reason);
+            }
+            if let Some(unique_for) = kind.unique_for {
+                faults.duration(&key("unique_for"), unique_for, &bounds::UNIQUE_FOR);
             }
         }
         let defaults = &self.defaults;
@@ -210,6 +243,7 @@ mod tests {
             let server = &mut config.server;
             (server.http_workers, server.body_limit) = (257, 0);
             (server.header_timeout, server.keep_alive) = (Duration::ZERO, long);
+            (server.body_timeout, server.write_timeout, server.max_connections) = (long, long, 0);
             server.public_url = Some("https://h/".into());
             let kind = config.kinds.get_mut("noop").unwrap();
             *kind = Kind {
@@ -217,12 +251,15 @@ mod tests {
                 cancel_grace: Some(long),
                 max_attempts: Some(0),
                 sensitive: vec![String::new()],
+                unique_by: vec!["document_id".to_owned()],
+                unique_for: Some(long),
                 ..Kind::default()
             };
             (config.defaults.timeout, config.defaults.cancel_grace) = (Duration::ZERO, long);
             (config.retention.completed, config.retention.dead_lettered) = (long, long);
             config.retention.max_finished = usize::MAX;
             (config.limits.payload, config.limits.result, config.limits.batch) = (0, 0, 0);
+            (config.limits.idempotency_keys, config.limits.idempotency_memory) = (0, 0);
             (config.shutdown.grace, config.shutdown.ready_delay) = (long, long);
         });
         let keys: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
@@ -233,6 +270,9 @@ mod tests {
                 "server.http_workers",
                 "server.body_limit",
                 "server.header_timeout",
+                "server.body_timeout",
+                "server.write_timeout",
+                "server.max_connections",
                 "server.keep_alive",
                 "queues.default.capacity",
                 "queues.default.concurrency",
@@ -241,6 +281,8 @@ mod tests {
                 "kinds.noop.cancel_grace",
                 "kinds.noop.max_attempts",
                 "kinds.noop.sensitive",
+                "kinds.noop.unique_by",
+                "kinds.noop.unique_for",
                 "defaults.timeout",
                 "defaults.cancel_grace",
                 "retention.completed",
@@ -249,6 +291,8 @@ mod tests {
                 "limits.payload",
                 "limits.result",
                 "limits.batch",
+                "limits.idempotency_keys",
+                "limits.idempotency_memory",
                 "shutdown.grace",
                 "shutdown.ready_delay",
             ]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::bounds::{CANCEL_GRACE, MAX_ATTEMPTS, TIMEOUT};
+use super::bounds::{CANCEL_GRACE, MAX_ATTEMPTS, TIMEOUT, UNIQUE_BY, UNIQUE_FOR};
 use super::fault::instead_of;
 use super::load::Config;
 use super::queues::Queue;
@@ -13,8 +13,8 @@ use super::retry::single_attempt;
 use super::run::Run;
 use super::schema::read_schema;
 use super::tree::dotted;
-use crate::handler::KindSettings;
-use crate::job::{KindName, QueueName, RetryPolicy};
+use crate::handler::{KindSettings, UniqueBy};
+use crate::job::{KindName, QueueName, RetryPolicy, Unique};
 
 /// Says what is special about one kind. `None`: what [`Defaults`] say.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -38,6 +38,11 @@ pub struct Kind {
     /// Members of the payload that are never shown, beside those that never are: their names, at every depth, each 1 to
     /// 64 letters, digits, `_`, `-` or `.`.
     pub sensitive: Vec<String>,
+    /// By what in their payloads its jobs are known as the same work: at most 20 RFC 6901 pointers. A job that says
+    /// `unique` itself is known by that.
+    pub unique_by: Vec<String>,
+    /// How long after its end such a job still keeps others away: nothing to 30 days.
+    pub unique_for: Option<Duration>,
 }
 
 /// Says what holds for a kind that says nothing else.
@@ -83,6 +88,8 @@ impl Kind {
             retry: s.optional("retry", |s, key| s.text(key, String::new(), |name| Ok(name.to_owned()))),
             cancel_grace: s.optional("cancel_grace", |s, key| s.duration(key, CANCEL_GRACE)),
             sensitive: s.optional("sensitive", |s, key| s.list(key, 0..=100, member)).unwrap_or_default(),
+            unique_by: s.optional("unique_by", |s, key| s.list(key, UNIQUE_BY, pointer)).unwrap_or_default(),
+            unique_for: s.optional("unique_for", |s, key| s.duration(key, UNIQUE_FOR)),
         }
     }
 }
@@ -119,6 +126,10 @@ impl Config {
             cancel_grace: kind.cancel_grace.unwrap_or(self.defaults.cancel_grace),
             sensitive: kind.sensitive.clone(),
             retry_profile: profile.clone(),
+            unique_by: UniqueBy {
+                pointers: kind.unique_by.clone(),
+                window: kind.unique_for.unwrap_or(Unique::WINDOW),
+            },
         }
     }
 }
@@ -188,6 +199,19 @@ pub(super) fn description(text: &str) -> Result<String, String> {
         return Err("must be one line of 1 to 200 characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// An RFC 6901 pointer into a payload; `""` is the whole of it.
+pub(super) fn pointer(text: &str) -> Result<String, String> {
+    let escapes_are_right =
+        text.split('~').skip(1).all(|after| after.starts_with('0') || after.starts_with('1'));
+    if !(text.is_empty() || text.starts_with('/')) {
+        Err("must be a pointer into the payload, which begins with a slash: \"/document_id\"".to_owned())
+    } else if text.len() > 256 || !escapes_are_right {
+        Err("must be an RFC 6901 pointer of at most 256 bytes, in which '~' is written \"~0\"".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 #[cfg(test)]

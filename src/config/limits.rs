@@ -24,8 +24,18 @@ pub struct Limits {
     pub payload: usize,
     /// The result of one job, in bytes: 1 to 256 MiB. A job that returns more becomes a dead letter.
     pub result: usize,
+    /// The memory of all jobs together, in bytes: 1 MiB to 1 TiB. When it is reached, finished jobs make way, results
+    /// first; when there are none, no job is accepted.
+    pub memory: u64,
+    /// Jobs that are not finished, of all queues: 1 to 10,000,000. Jobs for later and jobs that wait for another attempt
+    /// count.
+    pub jobs: u64,
     /// Jobs in one batch: 1 to 10,000.
     pub batch: usize,
+    /// Idempotency keys that are remembered, each for 24 hours: 1 to 10,000,000.
+    pub idempotency_keys: usize,
+    /// The answers that are remembered with them, in bytes: 1 MiB to 64 GiB.
+    pub idempotency_memory: usize,
 }
 
 impl Retention {
@@ -43,7 +53,11 @@ impl Limits {
         reader.section("limits", |s| Self {
             payload: s.size("payload", bounds::PAYLOAD) as usize,
             result: s.size("result", bounds::RESULT) as usize,
+            memory: s.size("memory", bounds::MEMORY),
+            jobs: s.integer("jobs", bounds::JOBS),
             batch: s.integer("batch", bounds::BATCH),
+            idempotency_keys: s.integer("idempotency_keys", bounds::IDEMPOTENCY_KEYS),
+            idempotency_memory: s.size("idempotency_memory", bounds::IDEMPOTENCY_MEMORY) as usize,
         })
     }
 }
@@ -61,7 +75,16 @@ mod tests {
             config.retention,
             Retention { completed: hour, dead_lettered: week, max_finished: 100_000 }
         );
-        assert_eq!(config.limits, Limits { payload: 256 << 10, result: 4 << 20, batch: 1000 });
+        let limits = Limits {
+            payload: 256 << 10,
+            result: 4 << 20,
+            memory: 256 << 20,
+            jobs: 100_000,
+            batch: 1000,
+            idempotency_keys: 100_000,
+            idempotency_memory: 128 << 20,
+        };
+        assert_eq!(config.limits, limits);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::auth::Auth;
 use super::fault::{ConfigFault, Origin};
 use super::kinds::{Defaults, Kind, unknown_references};
 use super::layers::{self, Sources};
@@ -11,7 +12,7 @@ use super::outgoing::{Http, Webhooks};
 use super::queues::Queue;
 use super::reader::Reader;
 use super::retry;
-use super::server::{Auth, Server};
+use super::server::Server;
 use super::shutdown::{Log, Shutdown};
 use crate::job::{KindName, QueueName, RetryPolicy};
 
@@ -145,8 +146,7 @@ fn is_of_mail(fault: &ConfigFault) -> bool {
 /// Reads every section before it gives up. `None` only together with a fault.
 fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Option<Mail>) {
     let server = Server::read(reader);
-    let auth = Auth::read(reader);
-    auth.check(&server, reader);
+    let auth = Auth::read(reader, &server);
     let queues = Queue::read_all(reader);
     let kinds = Kind::read_all(reader, known_kinds);
     let retry = retry::read_all(reader);
@@ -299,13 +299,7 @@ mod tests {
             ["--set: queus: unknown section; did you mean \"queues\"?"]
         );
         // Those of later releases are unknown in this one.
-        for later in [
-            "webhooks.secret=x",
-            "schedules.a.cron=x",
-            "auth.token=x",
-            "server.tls=x",
-            "queues.mail.rate_limit=1",
-        ] {
+        for later in ["webhooks.secret=x", "schedules.a.cron=x", "auth.tokns=x", "queues.mail.rate_limit=1"] {
             assert_eq!(faults(&[later]).len(), 1, "{later}");
         }
     }
@@ -333,6 +327,8 @@ mod tests {
             "result_type",
             "retry_on_exit",
             "url",
+            "unique_by",
+            "unique_for",
         ] {
             assert!(
                 layers::DEFAULTS.contains(&format!("#   {member} ")),
@@ -343,20 +339,24 @@ mod tests {
 
     #[test]
     fn the_production_example_has_no_fault() {
-        let password = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(password.path(), "s3cret\n").unwrap();
-        let set = format!("mail.smtp_password_file={}", password.path().display());
         let folder = tempfile::tempdir().unwrap();
         let spill = format!("shutdown.spill_file={}/x.jsonl", folder.path().display());
-        let loaded = with_file(include_str!("../../config/production.toml"), &[&set, &spill]).unwrap();
+        let text = include_str!("../../config/production.toml")
+            .replace("/run/secrets", folder.path().to_str().unwrap());
+        let gone = with_file(&text, &[&spill]).unwrap_err();
+        assert_eq!(gone.len(), 4, "only the secrets are missing: {gone:?}");
+        for name in ["smtp-password", "app-token", "dashboard-token", "operator-token"] {
+            std::fs::write(folder.path().join(format!("backroom-{name}")), format!("s3cret-s3cret-{name}\n"))
+                .unwrap();
+        }
+        let loaded = with_file(&text, &[&spill]).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
         assert!(loaded.config.mail.smtp_password.is_some());
-        let Config { queues, limits, retention, .. } = loaded.config;
+        let Config { queues, limits, retention, auth, .. } = loaded.config;
         let held: usize = queues.values().map(|q| q.capacity + q.concurrency).sum();
         let finished = retention.max_finished * (limits.payload + limits.result + 1024);
         let worst = held * (limits.payload + 1024) + finished;
         assert_eq!(worst >> 20, 962, "the sum in production.toml");
-        let gone = with_file(include_str!("../../config/production.toml"), &[&spill]).unwrap_err();
-        assert_eq!(gone.len(), 1, "only the password file is missing: {gone:?}");
+        assert_eq!(auth.tokens.len(), 3);
     }
 }

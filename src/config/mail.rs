@@ -7,7 +7,7 @@ use lettre::message::Mailbox;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::reader::{Reader, Section};
-use super::secret::Secret;
+use super::secret::{self, Secret};
 use super::smtp_url::{Login, SmtpUrl};
 
 /// Says where mail goes and in whose name.
@@ -61,8 +61,7 @@ impl Mail {
             let from = s.text("from", None, mailbox);
             let smtp_url =
                 s.secret("smtp_url", "smtp_url_file", |text| SmtpUrl::parse(text).map(|url| url.shown));
-            let smtp_password =
-                s.secret("smtp_password", "smtp_password_file", |_| Ok("[redacted]".to_owned()));
+            let smtp_password = s.secret("smtp_password", "smtp_password_file", |_| Ok(secret::hidden()));
             check_smtp(s, transport, &smtp_url, &smtp_password);
             // By its origin: who writes the shipped sender out means it.
             if transport == MailTransport::Smtp && s.comes_as_shipped("from") && !s.is_incomplete() {

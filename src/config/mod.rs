@@ -17,10 +17,12 @@ mod tree;
 mod typed;
 mod value;
 
+mod auth;
 mod command;
 mod kinds;
 mod limits;
 mod mail;
+mod names;
 mod outgoing;
 mod queues;
 mod retry;
@@ -28,8 +30,11 @@ mod run;
 mod server;
 mod shutdown;
 mod smtp_url;
+mod tls;
 mod warnings;
 
+#[cfg(test)]
+mod auth_tests;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
@@ -37,6 +42,7 @@ mod run_tests;
 #[cfg(test)]
 mod testing;
 
+pub use auth::{Auth, AuthMode, Role, SINGLE_TOKEN, Token};
 pub use command::{Command, Variable};
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
@@ -48,5 +54,6 @@ pub use outgoing::{Http, Webhooks};
 pub use queues::Queue;
 pub use run::{Push, Run};
 pub(crate) use schema::read_schema;
-pub use server::{Auth, AuthMode, Server};
+pub use server::Server;
 pub use shutdown::{Log, LogFormat, Shutdown};
+pub use tls::Tls;

@@ -7,6 +7,9 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("server.http_workers", "0", "-1", "256", "257"),
     ("server.body_limit", "1KiB", "1023", "64MiB", "67108865"),
     ("server.header_timeout", "10ms", "9ms", "10m", "601s"),
+    ("server.body_timeout", "10ms", "9ms", "10m", "601s"),
+    ("server.write_timeout", "10ms", "9ms", "10m", "601s"),
+    ("server.max_connections", "1", "0", "1000000", "1000001"),
     ("server.keep_alive", "0s", "-1s", "1h", "3601s"),
     ("queues.default.capacity", "1", "0", "1000000", "1000001"),
     ("queues.default.concurrency", "1", "0", "10000", "10001"),
@@ -25,6 +28,11 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("retention.max_finished", "0", "-1", "10000000", "10000001"),
     ("limits.payload", "1B", "0B", "64MiB", "67108865"),
     ("limits.result", "1B", "0B", "256MiB", "268435457"),
+    ("kinds.noop.unique_for", "0s", "-1s", "30d", "31d"),
+    ("limits.idempotency_keys", "1", "0", "10000000", "10000001"),
+    ("limits.idempotency_memory", "1MiB", "1048575", "64GiB", "68719476737"),
+    ("limits.memory", "1MiB", "1048575", "1TiB", "1099511627777"),
+    ("limits.jobs", "1", "0", "10000000", "10000001"),
     ("limits.batch", "1", "0", "10000", "10001"),
     ("mail.smtp_timeout", "100ms", "99ms", "10m", "601s"),
     ("mail.smtp_pool", "1", "0", "100", "101"),
@@ -57,6 +65,7 @@ fn every_number_with_a_unit_or_range_is_in_the_table() {
         "kinds.noop.timeout=1s",
         "kinds.noop.max_attempts=1",
         "kinds.noop.cancel_grace=1s",
+        "kinds.noop.unique_for=1s",
     ]);
     for value in loaded.effective {
         let text = value.value.as_str().unwrap_or_default();

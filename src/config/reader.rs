@@ -103,6 +103,16 @@ impl<'a> Section<'a> {
         dotted(&self.path)
     }
 
+    /// Reads a section within it, with fixed keys.
+    pub(super) fn section<T>(&mut self, name: &'static str, body: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        self.asked.push(name);
+        let empty = Table::new(Origin::Default);
+        let table = self.table.table(name).unwrap_or(&empty);
+        let mut path = self.path.clone();
+        path.push(name.to_owned());
+        Section::read(path, table, self.found, body)
+    }
+
     /// Whether a layer is missing, see [`Findings`].
     pub(super) fn is_incomplete(&self) -> bool {
         self.found.incomplete
@@ -178,6 +188,11 @@ impl<'a> Section<'a> {
             self.fault(key, "must be a list of texts, as in [\"a\", \"b\"]");
         }
         items
+    }
+
+    /// As [`Self::hidden`], for what is no text.
+    pub(super) fn hidden_value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.leaf(key).map(|leaf| &leaf.value)
     }
 
     /// Lists a value that was read with [`Self::hidden`].

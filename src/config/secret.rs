@@ -1,16 +1,31 @@
 //! Values that must not be seen, given as they are or in a file.
 
+use std::path::Path;
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::reader::Section;
 use super::tree::{Node, Table};
 
 /// Every secret: the section, the key of the value, and the key of the file that holds it.
-const PAIRS: [(&str, &str, &str); 3] = [
+const PAIRS: [(&str, &str, &str); 4] = [
+    ("auth", "token", "token_file"),
     ("mail", "smtp_url", "smtp_url_file"),
     ("mail", "smtp_password", "smtp_password_file"),
     ("webhooks", "secret", "secret_file"),
 ];
+
+/// What is shown instead of a secret of which nothing may be shown.
+pub(super) fn hidden() -> String {
+    "[redacted]".to_owned()
+}
+
+/// The secret in a file, without the newline at its end.
+pub(super) fn from_file(path: &Path) -> Result<SecretString, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
+    if text.is_empty() { Err("is an empty file".to_owned()) } else { Ok(text.into()) }
+}
 
 /// Puts what weaker layers say about a secret back to what is shipped, where `layer` gives it in the other form. So a
 /// variable with the path of a file replaces a value in the configuration file; both forms in one layer stay a fault.
@@ -80,17 +95,10 @@ impl Section<'_> {
             }
             None if text.is_empty() => Secret::None,
             None => Secret::Given { value: text.into(), key },
-            Some(path) => match std::fs::read_to_string(&path) {
-                Ok(text) => {
-                    let text = text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
-                    if text.is_empty() {
-                        self.fault(file_key, "is an empty file");
-                        return Secret::Faulty;
-                    }
-                    Secret::Given { value: text.into(), key: file_key }
-                }
-                Err(error) => {
-                    self.fault(file_key, format!("cannot be read: {error}"));
+            Some(path) => match from_file(&path) {
+                Ok(value) => Secret::Given { value, key: file_key },
+                Err(reason) => {
+                    self.fault(file_key, reason);
                     return Secret::Faulty;
                 }
             },

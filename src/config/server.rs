@@ -1,4 +1,4 @@
-//! `[server]` and `[auth]`: where to listen, and for whom.
+//! `[server]`: where to listen, and under which names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,12 +7,15 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::bounds;
+use super::names;
 use super::reader::{Reader, Section};
+use super::tls::Tls;
 
 /// Says where and how to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// The address; port 0 picks a free one. Beyond loopback only with [`AuthMode::None`].
+    /// The address; port 0 picks a free one. Beyond loopback only with a token, or with
+    /// [`AuthMode::None`](super::AuthMode::None).
     pub bind: SocketAddr,
     /// The address under which clients see the server: absolute, `http` or `https`, without query, fragment, user or a
     /// slash at its end. `None`: links in answers are paths.
@@ -21,28 +24,25 @@ pub struct Server {
     pub http_workers: usize,
     /// The largest request body, in bytes: 1 KiB to 64 MiB. More is answered with 413.
     pub body_limit: usize,
-    /// How long a client may take to send the head of its request: 10 ms to 10 min.
+    /// How long a client may take to send the head of a request, and before that for its TLS handshake: 10 ms to 10 min.
     pub header_timeout: Duration,
+    /// How long a client may take to send the body of a request: 10 ms to 10 min.
+    pub body_timeout: Duration,
+    /// How long a client may take none of its answer: 10 ms to 10 min.
+    pub write_timeout: Duration,
+    /// Connections served at the same time: 1 to 1,000,000. More wait to be accepted.
+    pub max_connections: usize,
     /// How long an idle connection is kept: nothing to 1 h. Zero closes it after each answer.
     pub keep_alive: Duration,
     /// A file that receives the address really listened on, once it is.
     pub address_file: Option<PathBuf>,
-}
-
-/// Says who may call.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Auth {
-    /// How a caller is known.
-    pub mode: AuthMode,
-}
-
-/// Names how a caller is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AuthMode {
-    /// By a token. As long as none can be configured, it means: only on loopback.
-    Tokens,
-    /// Not at all.
-    None,
+    /// Names under which it answers beside local ones and that of the public URL, without ports: up to 100. When there
+    /// are some, or no token, it answers under no other name.
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may use it, as browsers send them: up to 100; or `*` alone for every one.
+    pub cors_origins: Vec<String>,
+    /// With it every connection is HTTPS.
+    pub tls: Option<Tls>,
 }
 
 impl Server {
@@ -53,35 +53,14 @@ impl Server {
             http_workers: s.integer("http_workers", bounds::HTTP_WORKERS),
             body_limit: s.size("body_limit", bounds::BODY_LIMIT) as usize,
             header_timeout: s.duration("header_timeout", bounds::HEADER_TIMEOUT),
+            body_timeout: s.duration("body_timeout", bounds::BODY_TIMEOUT),
+            write_timeout: s.duration("write_timeout", bounds::WRITE_TIMEOUT),
+            max_connections: s.integer("max_connections", bounds::MAX_CONNECTIONS),
             keep_alive: s.duration("keep_alive", bounds::KEEP_ALIVE),
             address_file: s.path("address_file"),
-        })
-    }
-}
-
-impl Auth {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let modes = [("tokens", AuthMode::Tokens), ("none", AuthMode::None)];
-        reader.section("auth", |s| Self { mode: s.choice("mode", &modes) })
-    }
-
-    /// Refuses to be open to everybody by oversight.
-    pub(super) fn check(&self, server: &Server, reader: &mut Reader<'_>) {
-        if !reader.found.incomplete
-            && let Some(reason) = self.openness(server)
-        {
-            reader.found.fault("server.bind", reason);
-        }
-    }
-
-    /// Why the server would be open to everybody, if it would and nobody has said so.
-    pub(super) fn openness(&self, server: &Server) -> Option<String> {
-        let ip = server.bind.ip();
-        (self.mode != AuthMode::None && !ip.to_canonical().is_loopback()).then(|| {
-            format!(
-                "{ip} is beyond loopback and there is no token, so everybody who can connect could submit jobs; \
-                 bind to 127.0.0.1 behind a reverse proxy, or write auth.mode = \"none\" if that is meant"
-            )
+            allowed_hosts: s.list("allowed_hosts", bounds::NAMES, names::host),
+            cors_origins: cors_origins(s),
+            tls: Tls::read(s),
         })
     }
 }
@@ -92,6 +71,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
          not looked up"
             .to_owned()
     })
+}
+
+fn cors_origins(s: &mut Section<'_>) -> Vec<String> {
+    let origins = s.list("cors_origins", bounds::NAMES, names::origin);
+    if let Some(reason) = names::origins(&origins) {
+        s.fault("cors_origins", reason);
+    }
+    origins
 }
 
 /// Read without showing what is wrong: it may hold a password by mistake.
@@ -130,6 +117,7 @@ pub(super) fn check_public_url(text: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AuthMode;
     use crate::config::testing::{config, faults};
 
     #[test]

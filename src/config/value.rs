@@ -12,7 +12,9 @@ pub(super) enum Value {
     Float(f64),
     Boolean(bool),
     List(Vec<Value>),
-    /// What no option takes: a date, a table in a list, a number beyond 64 bits. As text, for the fault.
+    /// A table in a list.
+    Table(Vec<(String, Value)>),
+    /// What no option takes: a date, a number beyond 64 bits. As text, for the fault.
     Other(String),
 }
 
@@ -30,7 +32,13 @@ impl Value {
             DeValue::Array(items) => {
                 Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect())
             }
-            DeValue::Table(_) => Self::Other("a table".to_owned()),
+            DeValue::Table(members) => {
+                let member =
+                    |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<_>)| {
+                        (key.get_ref().to_string(), Self::from_toml(value.get_ref()))
+                    };
+                Self::Table(members.iter().map(member).collect())
+            }
         }
     }
 
@@ -95,7 +103,25 @@ impl Value {
         }
     }
 
-    /// As it was written, shortened, for a fault.
+    /// As a list of anything. An empty text in the environment is an empty one.
+    pub(super) fn items(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::List(items) => Some(items.clone()),
+            Self::Text(text) if text.trim().is_empty() => Some(Vec::new()),
+            Self::Text(_) => self.parsed()?.items(),
+            _ => None,
+        }
+    }
+
+    /// The members of a table in a list.
+    pub(super) fn members(&self) -> Option<&[(String, Self)]> {
+        match self {
+            Self::Table(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// As it was written, shortened, for a fault. Of a table nothing, because it may hold a secret.
     pub(super) fn shown(&self) -> String {
         let text = match self {
             Self::Text(text) | Self::String(text) => format!("{text:?}"),
@@ -105,6 +131,7 @@ impl Value {
             Self::List(items) => {
                 format!("[{}]", items.iter().map(Self::shown).collect::<Vec<_>>().join(", "))
             }
+            Self::Table(_) => "a table".to_owned(),
             Self::Other(text) => text.clone(),
         };
         match text.char_indices().nth(80) {

@@ -8,8 +8,8 @@ use super::tree::dotted;
 impl Config {
     /// For the log of the start.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let ours = [self.payload_warning(), self.pool_warning()].into_iter().flatten();
-        ours.chain(self.missing_variables()).collect()
+        let ours = [self.payload_warning(), self.memory_warning(), self.jobs_warning(), self.pool_warning()];
+        ours.into_iter().flatten().chain(self.missing_variables()).collect()
     }
 
     /// A program that lacks a variable fails with every job, and later than anybody looks.
@@ -37,6 +37,25 @@ impl Config {
                  no such payload can arrive over HTTP"
             )
         })
+    }
+
+    fn memory_warning(&self) -> Option<String> {
+        let (memory, payload, result) = (self.limits.memory, self.limits.payload, self.limits.result);
+        (payload.max(result) as u64 > memory).then(|| {
+            format!(
+                "limits.memory ({memory} bytes) is less than one payload ({payload} bytes) or result ({result} bytes) \
+                 may take: such a job is never accepted, and such a result never kept"
+            )
+        })
+    }
+
+    fn jobs_warning(&self) -> Option<String> {
+        let jobs = self.limits.jobs;
+        let (name, queue) = self.queues.iter().find(|(_, queue)| queue.capacity as u64 > jobs)?;
+        let capacity = queue.capacity;
+        Some(format!(
+            "queues.{name}.capacity ({capacity}) is more than limits.jobs ({jobs}): the queue can never be full"
+        ))
     }
 
     fn pool_warning(&self) -> Option<String> {
@@ -75,6 +94,17 @@ mod tests {
               the program will not have it either"
             ]
         );
+    }
+
+    #[test]
+    fn bounds_that_hide_each_other_are_warned_about() {
+        let warnings = |set: &[&str]| loaded(set).warnings.len();
+        for (memory, warned) in [("4194303B", 1), ("4MiB", 0), ("4194305B", 0)] {
+            assert_eq!(warnings(&[&format!("limits.memory={memory}")]), warned, "{memory}");
+        }
+        for (jobs, warned) in [(999, 1), (1_000, 0), (1_001, 0)] {
+            assert_eq!(warnings(&[&format!("limits.jobs={jobs}")]), warned, "{jobs}");
+        }
     }
 
     #[test]

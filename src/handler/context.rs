@@ -17,9 +17,10 @@ pub struct Context {
 
 /// Takes what attempts say. Implemented by the server; by tests of handlers too.
 pub trait Reporter: Send + Sync {
-    /// The attempt is so far. A report of an attempt that is over is dropped.
+    /// The attempt is so far; the message is as the handler wrote it, neither cut nor redacted. A report of an attempt
+    /// that is over is dropped.
     fn progress<'a>(&'a self, job: &'a Job, progress: Progress) -> BoxFuture<'a, ()>;
-    /// The attempt wrote a line.
+    /// The attempt wrote a line; it is as the handler wrote it, neither cut nor redacted.
     fn log<'a>(&'a self, job: &'a Job, level: LogLevel, message: &'a str) -> BoxFuture<'a, ()>;
 }
 
@@ -88,11 +89,13 @@ impl Context {
 
     /// Tells how far the attempt is: `percent` 0 to 100, and what it does, at most 256 bytes.
     pub async fn progress(&self, percent: u8, message: &str) {
-        let message = (!message.is_empty()).then_some(message);
-        self.reporter.progress(&self.job, Progress::new(percent, message)).await;
+        // Cut by who takes it: what is secret in it must be found first.
+        let message = (!message.is_empty()).then(|| message.into());
+        self.reporter.progress(&self.job, Progress { percent: percent.min(100), message }).await;
     }
 
-    /// Writes a line to the log of the job (`GET /api/jobs/{id}/log`): at most 1 KiB; the last 100 are kept.
+    /// Writes a line to the log of the job (`GET /api/jobs/{id}/log`): at most 1 KiB; the last 100 are kept. What is
+    /// secret in the payload, or looks like it, is redacted: see [`crate::redact`].
     pub async fn log(&self, level: LogLevel, message: &str) {
         self.reporter.log(&self.job, level, message).await;
     }

@@ -8,6 +8,9 @@ use crate::job::{JobError, truncate};
 /// How long the message of an error may be, in bytes; the rest is cut. It is kept up to ten times with the job.
 const MESSAGE_BYTES: usize = 2_048;
 
+/// How long a code that was made at run time may be, in bytes; the rest is cut.
+const CODE_BYTES: usize = 128;
+
 /// The error of a handler. Transient unless it says otherwise.
 #[derive(Debug)]
 pub struct Failure {
@@ -33,6 +36,19 @@ impl Failure {
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
+    }
+
+    /// The same with its message, and a code that was made at run time, as `hide` leaves them.
+    pub(crate) fn hidden(self, hide: impl Fn(&str) -> Cow<'_, str>) -> Self {
+        let hidden = |text: String| match hide(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(hidden) => hidden,
+        };
+        let code = match self.code {
+            Cow::Borrowed(code) => Cow::Borrowed(code),
+            Cow::Owned(code) => Cow::Owned(truncate(&hidden(code), CODE_BYTES).to_owned()),
+        };
+        Self { code, message: hidden(self.message), ..self }
     }
 
     /// What the far side asked for.
@@ -111,6 +127,17 @@ mod tests {
         let error = JobError::from(run().unwrap_err());
         assert!(error.retryable);
         assert_eq!(&*error.message, "invalid digit found in string");
+    }
+
+    #[test]
+    fn a_code_that_was_made_is_hidden_and_cut() {
+        for (length, kept) in [(127, 127), (128, 128), (129, 128)] {
+            let failure = Failure::transient("y".repeat(length), "z");
+            assert_eq!(failure.hidden(|text| text.into()).code.len(), kept);
+        }
+        let failure = Failure::permanent(String::from("a-secret"), "a secret")
+            .hidden(|text| text.replace("secret", "#").into());
+        assert_eq!((&*failure.code, &*failure.message, failure.retryable), ("a-#", "a #", false));
     }
 
     #[test]

@@ -35,11 +35,13 @@ mod context;
 mod failure;
 mod registry;
 mod schema;
+mod unique;
 
 pub use context::{Context, Reporter};
 pub use failure::{Failure, FailureExt};
 pub use registry::{KindSettings, Registered, Registry, RegistryError};
 pub use schema::{About, Schema, SchemaError};
+pub use unique::UniqueBy;
 
 use std::future::Future;
 use std::time::Duration;
@@ -47,10 +49,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::job::{Fault, JobResult, NewJob, NewJobError, truncate};
-
-/// How long the reason of a skip may be, in bytes.
-const REASON_BYTES: usize = 1_024;
+use crate::job::{Fault, JobResult, NewJob, NewJobError};
 
 /// The input of a kind of job. All that a producer needs to know.
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
@@ -133,7 +132,8 @@ impl Outcome {
 
     /// No work was due, for a reason of at most 1 KiB; the rest is cut.
     pub fn skip(reason: impl AsRef<str>) -> Self {
-        Self::Skipped(truncate(reason.as_ref(), REASON_BYTES).into())
+        // Cut by the worker: what is secret in it must be found first.
+        Self::Skipped(reason.as_ref().into())
     }
 
     /// Not now.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::schema::Schema;
-use super::{About, Context, Failure, Handler, Outcome, Payload};
+use super::{About, Context, Failure, Handler, Outcome, Payload, UniqueBy};
 use crate::job::{Fault, KindName, NameError, QueueName, RetryPolicy};
 
 /// What holds for the jobs of one kind unless a job says otherwise.
@@ -28,6 +28,8 @@ pub struct KindSettings {
     pub cancel_grace: Duration,
     /// Members of the payload that are never shown, beside those that never are.
     pub sensitive: Vec<String>,
+    /// By what in their payloads they are known as the same work.
+    pub unique_by: UniqueBy,
 }
 
 /// Every kind that this server runs.
@@ -260,6 +262,7 @@ mod tests {
             cancel_grace: Duration::from_secs(1),
             sensitive: Vec::new(),
             retry_profile: "standard".into(),
+            unique_by: UniqueBy::default(),
         }
     }
 

@@ -1,11 +1,15 @@
 //! What every handler has at hand.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
+use super::guard::Guard;
+use super::idempotency_memory::Idempotency;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
-use crate::redact::Redactor;
 use crate::shutdown::Phase;
 use crate::sign::AttemptTokens;
 use crate::view::{JobUrl, View};
@@ -21,14 +25,18 @@ pub struct Api {
     pub closing: CancellationToken,
     /// Captured mail is shown from here.
     pub mailer: Mailer,
-    /// Hides what must not be shown.
-    pub redactor: Redactor,
     /// What goes before every path in answers: empty, or the public URL without a slash at its end.
     pub base_url: String,
     /// Checks the tokens by which attempts that run in a user's app report their progress.
     pub attempt_tokens: AttemptTokens,
     /// Bytes of one request body.
     pub body_limit: usize,
+    /// Who may call, under which name, from which pages.
+    pub guard: Arc<Guard>,
+    /// What was accepted under idempotency keys.
+    pub idempotency: Idempotency,
+    /// How long one request body may take to arrive.
+    pub body_timeout: Duration,
 }
 
 impl Api {

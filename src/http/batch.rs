@@ -5,12 +5,13 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::api::Api;
 use super::body;
+use super::idempotency::{self, Turn};
 use super::jobs::json;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::request::{self, Draft};
 use crate::job::Fault;
-use crate::jobs::{MAX_FAULTS, SubmitError};
+use crate::jobs::{Accepted, MAX_FAULTS, SubmitError};
 
 /// Accepts all of the jobs or none.
 pub(super) async fn submit(
@@ -19,6 +20,12 @@ pub(super) async fn submit(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let body = body::submission(&request, payload, &api).await?;
+    let under_way = match idempotency::turn(&request, &body, &api)? {
+        Turn::Plain => None,
+        Turn::First(under_way) => Some(under_way),
+        Turn::Again(answer) => return Ok(idempotency::replayed(answer.response())),
+    };
+    body::refuse_when_draining(&api)?;
     let drafts = request::many(&body, api.jobs.registry(), api.jobs.limits().batch)?;
     if !drafts.iter().all(Draft::is_whole) {
         let faults = drafts.into_iter().enumerate().flat_map(|(n, draft)| {
@@ -28,11 +35,26 @@ pub(super) async fn submit(
         return Err(Problem::faults(ProblemType::ValidationFailed, faults.take(MAX_FAULTS).collect()));
     }
     let jobs = drafts.into_iter().filter_map(Draft::into_job).collect();
-    let jobs = api.jobs.submit_all(jobs).await.map_err(under_jobs)?;
+    let jobs = api.jobs.accept_all(jobs).await.map_err(under_jobs)?;
+    // As for one: what was accepted is remembered before anything else is awaited.
+    let response = accepted(&api, &jobs);
+    Ok(match under_way {
+        Some(under_way) => under_way.remember(None, response, api.jobs.clock().elapsed()),
+        None => response,
+    })
+}
+
+fn accepted(api: &Api, jobs: &[Accepted]) -> HttpResponse {
     let now = api.jobs.clock().now();
-    let mut body = api.jobs_json("jobs", jobs.iter(), now);
-    body.push(b'}');
-    Ok(json(&mut HttpResponse::Accepted(), body))
+    let mut body = b"{\"jobs\":[".to_vec();
+    for (n, job) in jobs.iter().enumerate() {
+        if n > 0 {
+            body.push(b',');
+        }
+        api.write_accepted(job, now, &mut body);
+    }
+    body.extend_from_slice(b"]}");
+    json(&mut HttpResponse::Accepted(), body)
 }
 
 /// The service points into the array; the caller's array is a member.

@@ -1,7 +1,10 @@
-//! Reading a request body, within its bound.
+//! Reading a request body, within its bounds of size and time.
 
 use actix_web::error::PayloadError;
-use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
@@ -9,6 +12,7 @@ use futures_util::{Stream, StreamExt as _};
 use super::api::Api;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use crate::job::format_duration;
 use crate::jobs::SubmitError;
 
 /// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was
@@ -16,8 +20,26 @@ use crate::jobs::SubmitError;
 ///
 /// # Errors
 ///
-/// A body above the limit, which ends the connection, and a connection that breaks off.
+/// A body above the limit or too slow, which ends the connection, and a connection that breaks off.
 pub(super) async fn read(
+    request: &HttpRequest,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    api: &Api,
+) -> Result<Bytes, Problem> {
+    // Most bodies are there already: those set no timer.
+    match tokio::time::timeout(api.body_timeout, whole(request, payload, api.body_limit)).await {
+        Ok(body) => body,
+        Err(_) => {
+            let allowed = format_duration(api.body_timeout);
+            let detail =
+                format!("The body did not arrive within {allowed}. Nothing was accepted: send it again.");
+            // RFC 9110 §15.5.9: the connection ends, because what is left of the body would be taken for a request.
+            Err(Problem::new(ProblemType::RequestTimeout, detail).close())
+        }
+    }
+}
+
+async fn whole(
     request: &HttpRequest,
     mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
@@ -52,18 +74,24 @@ pub(super) async fn read(
     Ok(body.map_or(first, BytesMut::freeze))
 }
 
-/// Reads the body of a submission: read whole, then refused if it is not JSON, or if nothing is accepted any more.
+/// Reads the body of a submission: read whole, then refused if it is not JSON.
 ///
 /// # Errors
 ///
-/// As [`read`] and [`require_json`]; and when the server is draining.
+/// As [`read`] and [`require_json`].
 pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, Problem> {
-    let body = read(request, payload, api.body_limit).await?;
+    let body = read(request, payload, api).await?;
     require_json(request)?;
-    if api.jobs.is_draining() {
-        return Err(SubmitError::Draining.into());
-    }
     Ok(body)
+}
+
+/// Refuses a submission without a look at what was sent, if nothing is accepted any more.
+///
+/// # Errors
+///
+/// When the server is draining.
+pub(super) fn refuse_when_draining(api: &Api) -> Result<(), Problem> {
+    if api.jobs.is_draining() { Err(SubmitError::Draining.into()) } else { Ok(()) }
 }
 
 /// Reads a body that is not wanted, so that the connection can be used again.
@@ -74,9 +102,35 @@ pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Ap
 pub(super) async fn discard(
     request: &HttpRequest,
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-    limit: usize,
+    api: &Api,
 ) -> Result<(), Problem> {
-    read(request, payload, limit).await.map(drop)
+    if is_endless(request) {
+        return Ok(());
+    }
+    read(request, payload, api).await.map(drop)
+}
+
+/// Whether what follows the head is no body but whatever the client says next: it has no end that could be waited for.
+fn is_endless(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    // As actix reads it: this upgrade wins over a length, and chunks win over both.
+    let is_websocket = || {
+        let upgrades =
+            headers.get_all(UPGRADE).any(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        upgrades && !headers.contains_key(TRANSFER_ENCODING)
+    };
+    *request.method() == Method::CONNECT || is_websocket()
+}
+
+/// Reads the body of a write that needs none. What a web form could send is refused all the same: a browser asks before
+/// it sends JSON to a server of another origin, and does not ask before it sends a form.
+///
+/// # Errors
+///
+/// As [`read`]; and, where there is a body, as [`require_json`].
+pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, api: &Api) -> Result<(), Problem> {
+    let body = read(request, payload, api).await?;
+    if body.is_empty() { Ok(()) } else { require_json(request) }
 }
 
 /// Refuses a body that is not declared as JSON, or is compressed.

@@ -21,7 +21,7 @@ pub(super) async fn redrive(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, api.body_limit).await?;
+    let body = body::read(&request, payload, &api).await?;
     if !body.is_empty() {
         body::require_json(&request)?;
     }
@@ -44,7 +44,7 @@ pub(super) async fn delete(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::discard(&request, payload, &api).await?;
     let (mut which, mut faults) = (DeadLetters::default(), list::Faults::default());
     for (name, value) in list::pairs(&request)? {
         match name.as_str() {
@@ -87,7 +87,7 @@ struct Shape {
 /// Reads an order as far as it can be read, and names what cannot be.
 fn read(body: &[u8]) -> Result<(Redrive, Vec<Fault>), Problem> {
     let text = request::text_of(body)?;
-    let Value::Object(members) = request::tree(text)? else {
+    let Value::Object(members) = request::parsed(text)? else {
         return Ok((Redrive::default(), vec![Fault::new("", "must be an object; an empty one means all")]));
     };
     serde_json::from_str::<Shape>(text).map_err(|error| request::malformed(&error))?;

@@ -1,20 +1,23 @@
-//! What holds for every response: a request id, problems in their JSON form, and no caching under `/api`.
+//! What holds for every request and response: the guard at the door, a request id, problems in their JSON form, no
+//! caching under `/api`, and what pages of other origins are told.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
-use super::body;
+use super::connection::{Answering, Traffic};
+use super::guard::Verdict;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::{body, cors};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
@@ -63,13 +66,28 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (api, service) = (Rc::clone(&self.api), Rc::clone(&self.service));
         let id = request_id(request.request(), &api);
+        let page = api.guard.page(request.request());
+        let verdict = api.guard.judge(request.request(), page.as_ref());
+        // A server that is not ours has other connections.
+        let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         Box::pin(async move {
-            // Nobody reads the body of a GET (RFC 9110 §9.3.1), and a body that was not read costs the connection.
-            if matches!(*request.method(), Method::GET | Method::HEAD) {
+            // Nobody else reads the body of a GET (RFC 9110 §9.3.1) nor of what is not let in, and a body that was not read
+            // costs the connection.
+            if !matches!(verdict, Verdict::Pass) || matches!(*request.method(), Method::GET | Method::HEAD) {
                 let payload = request.take_payload();
-                if let Err(problem) = body::discard(request.request(), payload, api.body_limit).await {
-                    let response = request.error_response(problem);
-                    return Ok(finish(response, &api, id));
+                if let Err(problem) = body::discard(request.request(), payload, &api).await {
+                    return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
+                }
+            }
+            match verdict {
+                Verdict::Pass => {}
+                Verdict::Preflight => {
+                    let mut response = HttpResponse::NoContent().finish();
+                    cors::allow(response.headers_mut());
+                    return Ok(told(finish(request.into_response(response), &api, id, page), answering_on));
+                }
+                Verdict::Refuse(problem) => {
+                    return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
                 }
             }
             let answering = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
@@ -77,22 +95,52 @@ where
                 Ok(answered) => answered?.map_into_boxed_body(),
                 // The panic took the request with it: all that is left to say is the id.
                 Err(_) => {
+                    tracing::error!(
+                        request_id = id.to_str().unwrap_or_default(),
+                        "request failed: it panicked"
+                    );
                     let panic = std::io::Error::other("a handler panicked");
-                    let problem = Problem::internal(&panic)
+                    let mut problem = Problem::internal(&panic)
                         .header(X_REQUEST_ID, id)
                         .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    for (name, value) in api.guard.tell(page) {
+                        problem = problem.header(name, value);
+                    }
                     return Err(problem.into());
                 }
             };
-            Ok(finish(response, &api, id))
+            Ok(told(finish(response, &api, id, page), answering_on))
         })
     }
 }
 
-fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> ServiceResponse<BoxBody> {
+/// Tells the connection what kind of answer it was.
+fn told(response: ServiceResponse<BoxBody>, answering_on: Option<Answering>) -> ServiceResponse<BoxBody> {
+    if let Some(answering_on) = answering_on {
+        let inner = response.response();
+        if inner.body().size() == BodySize::Stream {
+            answering_on.streams();
+        } else if inner.head().connection_type() == ConnectionType::Close {
+            answering_on.closes();
+        }
+    }
+    response
+}
+
+fn finish(
+    response: ServiceResponse<BoxBody>,
+    api: &Api,
+    id: HeaderValue,
+    page: Option<HeaderValue>,
+) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
-    let answer = problem_of(&request, &response)
-        .map(|problem| problem.response(&api.base_url, request.path(), id.to_str().unwrap_or_default()));
+    let answer = problem_of(&request, &response, api).map(|problem| {
+        let request_id = id.to_str().unwrap_or_default();
+        if let Some(causes) = problem.causes() {
+            tracing::error!(request_id, causes = api.jobs.redactor().line(causes), "request failed");
+        }
+        problem.response(&api.base_url, request.path(), request_id)
+    });
     let mut response = answer.unwrap_or(response);
     let headers = response.headers_mut();
     // Everything that may be kept by a cache says so itself.
@@ -100,6 +148,9 @@ fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> Ser
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     headers.insert(X_REQUEST_ID, id);
+    for (name, value) in api.guard.tell(page) {
+        headers.append(name, value);
+    }
     ServiceResponse::new(request, response)
 }
 
@@ -107,6 +158,7 @@ fn finish(response: ServiceResponse<BoxBody>, api: &Api, id: HeaderValue) -> Ser
 fn problem_of<'a>(
     request: &HttpRequest,
     response: &'a HttpResponse,
+    api: &Api,
 ) -> Option<std::borrow::Cow<'a, Problem>> {
     use std::borrow::Cow;
     let error = response.error()?;
@@ -118,7 +170,9 @@ fn problem_of<'a>(
         413 => ProblemType::PayloadTooLarge,
         400..500 => ProblemType::MalformedRequest,
         _ => {
-            tracing::error!(path = request.path(), error = %error, "unexpected error");
+            let (path, error) = (request.path(), error.to_string());
+            let redactor = api.jobs.redactor();
+            tracing::error!(path = redactor.line(path), error = redactor.line(&error), "unexpected error");
             ProblemType::Internal
         }
     };

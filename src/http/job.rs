@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, conditional, prefer};
 use crate::job::{Job, JobId, JobResult, JobState, ResultSlot, StateName};
-use crate::jobs::Canceled;
+use crate::jobs::{Accepted, Canceled};
 
 /// `GET /api/jobs/{id}`: 200 whatever its state, so that a client which follows redirects by itself can read it.
 pub(super) async fn show(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
@@ -35,7 +35,7 @@ pub(super) async fn status(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let (job, wait) = find_or_wait(&request, &api).await?;
     let now = api.jobs.clock().now();
     let response = match job.state.name() {
-        StateName::Completed => see_result(&api, &job),
+        StateName::Completed => see_result(&api, &Accepted::New(job)),
         state => {
             let mut response = HttpResponse::Ok();
             if !state.is_terminal() {
@@ -54,6 +54,10 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let result = match &job.state {
         JobState::Completed { result: ResultSlot::Kept(result), .. } => &**result,
         JobState::Completed { result: ResultSlot::Null, .. } => &null,
+        JobState::Completed { result: ResultSlot::Expired, .. } => {
+            let detail = "The job completed, but its result was let go to make room for other jobs.";
+            return Err(Problem::new(ProblemType::ResultExpired, detail).with("state", "completed"));
+        }
         JobState::DeadLettered { .. } => {
             let problem =
                 Problem::new(ProblemType::JobDeadLettered, "The job failed for good and has no result.");
@@ -97,7 +101,7 @@ pub(super) async fn payload(request: HttpRequest, api: Data<Api>) -> Result<Http
     let job = find(&request, &api).await?;
     let registered = api.jobs.registry().get(job.spec.kind.as_str());
     let also = registered.map_or(&[][..], |registered| &registered.settings.sensitive);
-    let shown = api.redactor.payload(&job.spec.payload, also);
+    let shown = api.jobs.redactor().payload(&job.spec.payload, also);
     Ok(json(&mut HttpResponse::Ok(), shown.to_string().into_bytes()))
 }
 
@@ -113,7 +117,7 @@ pub(super) async fn cancel(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::discard(&request, payload, &api).await?;
     let (mut response, job) = match api.jobs.cancel(id(&request)?).await? {
         Canceled::Now(job) => (HttpResponse::Ok(), job),
         Canceled::Requested(job) => (HttpResponse::Accepted(), job),
@@ -127,9 +131,9 @@ pub(super) async fn retry(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::unneeded(&request, payload, &api).await?;
     let job = api.jobs.retry(id(&request)?).await?;
-    Ok(accepted(&api, &job))
+    Ok(accepted(&api, &Accepted::New(job)))
 }
 
 pub(super) fn id(request: &HttpRequest) -> Result<JobId, Problem> {

@@ -2,17 +2,31 @@
 
 use super::api::Api;
 use crate::job::{Job, Timestamp};
+use crate::jobs::Accepted;
 
 impl Api {
     /// Writes a job as JSON. Neither its payload nor its result is in it.
     pub(super) fn write_job(&self, job: &Job, now: Timestamp, into: &mut Vec<u8>) {
-        self.view().write(job, self.jobs.waiting(job, now), into);
+        self.view().write(job, self.jobs.waiting(job, now), false, into);
+    }
+
+    /// Writes what became of a submission as JSON: the job, and whether it was known.
+    pub(super) fn write_accepted(&self, accepted: &Accepted, now: Timestamp, into: &mut Vec<u8>) {
+        let job = accepted.job();
+        self.view().write(job, self.jobs.waiting(job, now), accepted.is_duplicate(), into);
     }
 
     /// A job as JSON.
     pub(super) fn job_json(&self, job: &Job, now: Timestamp) -> Vec<u8> {
         let mut body = Vec::with_capacity(1_024);
         self.write_job(job, now, &mut body);
+        body
+    }
+
+    /// What became of a submission as JSON.
+    pub(super) fn accepted_json(&self, accepted: &Accepted, now: Timestamp) -> Vec<u8> {
+        let mut body = Vec::with_capacity(1_024);
+        self.write_accepted(accepted, now, &mut body);
         body
     }
 

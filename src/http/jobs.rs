@@ -7,10 +7,14 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::api::Api;
+use super::idempotency::{self, Turn};
+use super::idempotency_memory::Answer;
+use super::prefer::Wait;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, prefer, request};
-use crate::job::{Job, StateName};
+use crate::job::{Job, JobId, StateName};
+use crate::jobs::Accepted;
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
 pub(super) async fn submit(
@@ -19,45 +23,81 @@ pub(super) async fn submit(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let body = body::submission(&request, payload, &api).await?;
+    let under_way = match idempotency::turn(&request, &body, &api)? {
+        Turn::Plain => None,
+        Turn::First(under_way) => Some(under_way),
+        Turn::Again(answer) => return again(&request, &api, &answer).await,
+    };
+    body::refuse_when_draining(&api)?;
     let draft = request::one(&body, api.jobs.registry())?;
     if !draft.is_whole() {
         return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
     }
     let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
-    let job = api.jobs.submit(new).await?;
-    match prefer::wait(&request) {
-        None => Ok(accepted(&api, &job)),
-        Some(wait) => {
-            let id = job.id();
-            let known = api.jobs.wait(id, wait.patience(), api.closing.cancelled()).await?;
-            let job = known.unwrap_or(job);
-            let mut response = match job.state.name() {
-                StateName::Completed => see_result(&api, &job),
-                _ => accepted(&api, &job),
-            };
-            let (name, value) = wait.applied();
-            response.headers_mut().insert(name, value);
-            Ok(response)
+    let job = api.jobs.accept(new).await?;
+    // What was accepted is remembered before anything else is awaited: there the request can come to its end.
+    let first = under_way.map(|under_way| {
+        under_way.remember(Some(job.job().id()), accepted(&api, &job), api.jobs.clock().elapsed())
+    });
+    let Some(wait) = prefer::wait(&request) else {
+        return Ok(first.unwrap_or_else(|| accepted(&api, &job)));
+    };
+    let known = waited(&api, job.job().id(), wait).await?;
+    let job = match (job, known) {
+        (Accepted::New(_), Some(known)) => Accepted::New(known),
+        (Accepted::Duplicate(_), Some(known)) => Accepted::Duplicate(known),
+        (job, None) => job,
+    };
+    let response = match job.job().state.name() {
+        StateName::Completed => see_result(&api, &job),
+        // With a key it is the acceptance that counts, for this request as for its repeats.
+        _ => first.unwrap_or_else(|| accepted(&api, &job)),
+    };
+    Ok(with_wait(response, wait))
+}
+
+/// Answers a repeat: as the first time, or with the result, if it waits for that.
+async fn again(request: &HttpRequest, api: &Api, answer: &Answer) -> Result<HttpResponse, Problem> {
+    let first = idempotency::replayed(answer.response());
+    let (Some(wait), Some(id)) = (prefer::wait(request), answer.job) else {
+        return Ok(first);
+    };
+    let response = match waited(api, id, wait).await? {
+        Some(job) if job.state.name() == StateName::Completed => {
+            idempotency::replayed(see_result(api, &Accepted::New(job)))
         }
-    }
+        // It goes on, has come to another end, or has been forgotten.
+        _ => first,
+    };
+    Ok(with_wait(response, wait))
+}
+
+async fn waited(api: &Api, id: JobId, wait: Wait) -> Result<Option<Arc<Job>>, Problem> {
+    Ok(api.jobs.wait(id, wait.patience(), api.closing.cancelled()).await?)
+}
+
+fn with_wait(mut response: HttpResponse, wait: Wait) -> HttpResponse {
+    let (name, value) = wait.applied();
+    response.headers_mut().insert(name, value);
+    response
 }
 
 /// 202: the job, where to ask for it, and when.
-pub(super) fn accepted(api: &Api, job: &Arc<Job>) -> HttpResponse {
-    let now = api.jobs.clock().now();
+pub(super) fn accepted(api: &Api, accepted: &Accepted) -> HttpResponse {
+    let (now, job) = (api.jobs.clock().now(), accepted.job());
     let mut response = HttpResponse::Accepted();
     response
         .insert_header((header::LOCATION, api.job_url(job.id(), "/status").to_string()))
         .insert_header((header::RETRY_AFTER, api.jobs.poll_pause(job, now)));
-    json(&mut response, api.job_json(job, now))
+    json(&mut response, api.accepted_json(accepted, now))
 }
 
 /// 303: the job, and where its result is (RFC 9110 §15.4.4).
-pub(super) fn see_result(api: &Api, job: &Arc<Job>) -> HttpResponse {
-    let now = api.jobs.clock().now();
+pub(super) fn see_result(api: &Api, accepted: &Accepted) -> HttpResponse {
+    let (now, job) = (api.jobs.clock().now(), accepted.job());
     let mut response = HttpResponse::SeeOther();
     response.insert_header((header::LOCATION, api.job_url(job.id(), "/result").to_string()));
-    json(&mut response, api.job_json(job, now))
+    json(&mut response, api.accepted_json(accepted, now))
 }
 
 /// A body that is JSON already.

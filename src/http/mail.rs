@@ -40,7 +40,7 @@ pub(super) async fn clear(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    body::discard(&request, payload, api.body_limit).await?;
+    body::discard(&request, payload, &api).await?;
     let deleted = api.mailer.captured().map_or(0, Captured::clear);
     Ok(HttpResponse::Ok().json(json!({ "deleted": deleted })))
 }

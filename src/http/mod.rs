@@ -4,11 +4,25 @@
 //! gives every response its request id, so that nothing leaves without one.
 
 mod api;
+mod auth;
 mod batch;
 mod body;
+mod caller;
 mod conditional;
+mod connection;
+mod cors;
 mod dead_letters;
 mod envelope;
+#[doc(hidden)]
+pub mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod guard;
+mod host;
+mod idempotency;
+mod idempotency_key;
+mod idempotency_memory;
 mod job;
 mod job_view;
 mod jobs;
@@ -16,6 +30,8 @@ mod kinds;
 mod list;
 mod listen;
 mod mail;
+mod origin;
+mod path;
 mod prefer;
 mod probes;
 mod problem;
@@ -26,9 +42,15 @@ mod progress;
 mod queues;
 mod request;
 mod routes;
+mod tls;
 
 pub use api::Api;
+pub use auth::{Role, Tokens};
+pub use guard::{Guard, GuardSettings};
+pub use idempotency_key::{IdempotencyKey, KeyFault};
+pub use idempotency_memory::Idempotency;
 pub(crate) use listen::{CLOSING, Threads, http_server, listener, write_address};
 pub use problem::Problem;
 pub use problem_type::ProblemType;
 pub use routes::routes;
+pub(crate) use tls::Tls;

@@ -118,12 +118,14 @@ impl Problem {
         self.0.kind
     }
 
+    /// What the log is to say about it.
+    pub(super) fn causes(&self) -> Option<&str> {
+        self.0.causes.as_deref()
+    }
+
     /// The whole response; `base` goes before the type.
     pub(super) fn response(&self, base: &str, instance: &str, request_id: &str) -> HttpResponse {
         let inner = &*self.0;
-        if let Some(causes) = &inner.causes {
-            tracing::error!(request_id, causes, "request failed");
-        }
         let kind = match inner.kind {
             T::NotFound => "about:blank".to_owned(),
             kind => format!("{base}/problems/{}", kind.slug()),

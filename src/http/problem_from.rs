@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::problem_type::ProblemType as T;
 use crate::jobs::{CancelError, DeadLettersError, RetryError, SubmitError};
-use crate::store::StoreError;
+use crate::store::{Limit, StoreError};
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -28,6 +28,24 @@ impl From<SubmitError> for Problem {
                 Self::new(T::QueueFull, detail)
                     .with("queue", queue.as_str())
                     .with("capacity", capacity)
+                    .retry_after(retry_after)
+            }
+            SubmitError::MemoryFull { limit, retry_after } => {
+                let detail = match limit {
+                    Limit::Memory(bytes) => format!(
+                        "The jobs that are held take up {} ({bytes} bytes). Nothing was kept.",
+                        limit.option()
+                    ),
+                    Limit::Jobs(jobs) => {
+                        format!(
+                            "{jobs} jobs are not finished, the most that {} allows. Nothing was kept.",
+                            limit.option()
+                        )
+                    }
+                };
+                Self::new(T::MemoryFull, detail)
+                    .with("limit", limit.amount())
+                    .with("option", limit.option())
                     .retry_after(retry_after)
             }
             SubmitError::Draining => {
@@ -73,6 +91,13 @@ impl From<RetryError> for Problem {
                     "The job is {state}: a completed job is done, a pending or processing one is under way."
                 );
                 Self::wrong_state(T::JobNotRetryable, state, detail)
+            }
+            RetryError::SameWork { state, holder } => {
+                let detail = format!(
+                    "The job {holder} has the same unique key and was made after this one had let go of it. \
+                     Look at that one; when it has come to its end and its time is over, this one can be retried."
+                );
+                Self::wrong_state(T::JobNotRetryable, state, detail).with("job", holder.to_string())
             }
             RetryError::Submit(error) => error.into(),
             RetryError::Store(error) => error.into(),

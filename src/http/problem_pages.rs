@@ -28,6 +28,7 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> 
         .body(body))
 }
 
+#[expect(clippy::too_many_lines, reason = "a sentence or two for each type")]
 const fn advice(kind: ProblemType) -> &'static str {
     use ProblemType as T;
     match kind {
@@ -88,7 +89,12 @@ const fn advice(kind: ProblemType) -> &'static str {
         }
         T::JobNotCancelable => "It has come to its end already; <code>state</code> says how.",
         T::JobNotRetryable => {
-            "A completed job is done, and a pending or processing one is under way; <code>state</code> says which."
+            "A completed job is done, and a pending or processing one is under way; <code>state</code> says which. Or another \
+             job has its <code>unique</code> key by now: <code>job</code> names it."
+        }
+        T::ResultExpired => {
+            "The job completed, and its result was let go to make room for other jobs: <code>limits.memory</code> was \
+             reached, and the oldest results go first. The job itself is as it was."
         }
         T::PayloadTooLarge => {
             "The body is larger than <code>server.body_limit</code>, or a payload larger than \
@@ -119,8 +125,10 @@ const fn advice(kind: ProblemType) -> &'static str {
              happens often, raise <code>concurrency</code> or <code>capacity</code> of the queue."
         }
         T::MemoryFull => {
-            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room. Nothing was \
-             accepted: try again after <code>Retry-After</code>."
+            "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room; or as many jobs \
+             as <code>limits.jobs</code> allows are not finished; or there is no room for another \
+             <code>Idempotency-Key</code>. <code>option</code> or the detail says which. Nothing was accepted: try again after \
+             <code>Retry-After</code>."
         }
         T::Draining => {
             "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \

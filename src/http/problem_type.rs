@@ -24,6 +24,7 @@ pub enum ProblemType {
     IdempotencyInProgress,
     JobNotCancelable,
     JobNotRetryable,
+    ResultExpired,
     PayloadTooLarge,
     UnsupportedMediaType,
     HostNotAllowed,
@@ -42,7 +43,7 @@ use ProblemType as T;
 
 impl ProblemType {
     /// Every type that has a page.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         T::MalformedRequest,
         T::IdempotencyKeyInvalid,
         T::InvalidCursor,
@@ -61,6 +62,7 @@ impl ProblemType {
         T::IdempotencyInProgress,
         T::JobNotCancelable,
         T::JobNotRetryable,
+        T::ResultExpired,
         T::PayloadTooLarge,
         T::UnsupportedMediaType,
         T::HostNotAllowed,
@@ -126,6 +128,7 @@ impl ProblemType {
             T::JobNotRetryable => {
                 ("job-not-retryable", StatusCode::CONFLICT, "The job cannot be retried now")
             }
+            T::ResultExpired => ("result-expired", StatusCode::GONE, "The result is not kept any more"),
             T::PayloadTooLarge => {
                 ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The payload is too large")
             }

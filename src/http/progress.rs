@@ -22,17 +22,14 @@ pub(super) async fn report(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, api.body_limit).await?;
+    let body = body::read(&request, payload, &api).await?;
     let id = id(&request)?;
     let run =
         token(&request).and_then(|token| api.attempt_tokens.run_of(id, token)).ok_or_else(unauthorized)?;
     body::require_json(&request)?;
     let progress = parse(&body)?;
-    let is_running = |job: &crate::job::Job| job.is_in_run(run);
-    if !api.jobs.get(id).await?.is_some_and(|job| is_running(&job)) {
-        return Err(unauthorized());
-    }
-    api.jobs.progress(id, run, progress).await;
+    let job = api.jobs.get(id).await?.filter(|job| job.is_in_run(run)).ok_or_else(unauthorized)?;
+    api.jobs.progress(&job, progress).await;
     let job = api.jobs.get(id).await?.ok_or_else(Problem::job_not_found)?;
     let cancel_requested = matches!(job.state, JobState::Processing { cancel_requested: true, .. });
     Ok(HttpResponse::Ok().json(json!({ "cancel_requested": cancel_requested })))

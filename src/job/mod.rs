@@ -2,18 +2,24 @@
 //!
 //! Read [`transition`] first: it is the one function by which a job changes.
 
+mod canonical;
+mod log;
 mod name;
 mod record;
 mod request;
 mod retry;
 mod state;
 mod time;
+mod unique;
 mod waiting;
+mod weight;
 
+pub(crate) use canonical::canonical;
+pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use name::nearest;
-pub use name::{JobId, KindName, NameError, QueueName, Tag};
+pub use name::{JobId, KindName, NameError, QueueName, Tag, UniqueKey};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
-pub use record::{Attempt, Job, JobLog, LogLevel, LogLine, Progress, Spec};
+pub use record::{Attempt, Job, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};
 pub use state::{
@@ -21,4 +27,8 @@ pub use state::{
     transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};
+pub use unique::{Hold, Unique};
 pub use waiting::{Waiting, WaitingFor};
+
+#[cfg(test)]
+pub(crate) mod model_tests;

@@ -138,6 +138,13 @@ name!(
     "a tag is 1 to 64 characters without control characters"
 );
 
+name!(
+    /// Names a piece of work among the jobs of its kind: 1 to 255 characters, none of them a control character.
+    UniqueKey,
+    |text| (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control),
+    "a unique key is 1 to 255 characters without control characters"
+);
+
 /// The known name that was most likely meant by a misspelt one, if any is near enough.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Of something this long nobody has misspelt a name, and to compare it would take long.

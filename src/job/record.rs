@@ -1,21 +1,16 @@
 //! A job as it is known: what was accepted, and what has become of it.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transition};
-use super::{AttemptOutcome, JobId, KindName, QueueName, Tag, Timestamp};
+use super::{AttemptOutcome, JobId, JobLog, KindName, QueueName, Tag, Timestamp, Unique};
 
 /// How many attempts are remembered: the first, and the last nine.
 pub(crate) const ATTEMPTS_KEPT: usize = 10;
-/// How many log lines are remembered: the last ones.
-const LOG_LINES_KEPT: usize = 100;
-/// How long a log line may be, in bytes; the rest is cut.
-const LOG_LINE_BYTES: usize = 1_024;
 /// How long the message of a progress report may be, in bytes; the rest is cut.
 const PROGRESS_MESSAGE_BYTES: usize = 256;
 
@@ -38,6 +33,8 @@ pub struct Spec {
     pub timeout: Duration,
     /// Words to find it by.
     pub tags: Box<[Tag]>,
+    /// By what it is known as the same work as another job. Most have none, and then it takes one word.
+    pub unique: Option<Box<Unique>>,
     /// What its attempts wrote.
     pub log: JobLog,
 }
@@ -179,6 +176,8 @@ impl Job {
         if self.attempts.len() >= ATTEMPTS_KEPT {
             self.attempts.remove(1);
         }
+        // Few jobs have many attempts, and a thousand of those that wait for one must not pay for them.
+        self.attempts.reserve_exact(1);
         self.attempts.push(Attempt {
             number: self.attempt,
             outcome,
@@ -246,71 +245,6 @@ impl Effect {
     }
 }
 
-/// The last lines that the attempts of a job wrote: 100, each of at most 1 KiB.
-///
-/// Most jobs write none, so that the room for them is made with the first one.
-#[derive(Debug, Default)]
-pub struct JobLog(OnceLock<Box<Mutex<VecDeque<LogLine>>>>);
-
-/// One line of a [`JobLog`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When it was written.
-    pub at: Timestamp,
-    /// By which attempt.
-    pub attempt: u32,
-    /// How much it matters.
-    pub level: LogLevel,
-    /// The text, without its line end.
-    pub message: Box<str>,
-}
-
-/// How much a log line matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the words are everybody's")]
-pub enum LogLevel {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl LogLine {
-    /// A line; a longer message is cut at 1 KiB.
-    pub fn new(at: Timestamp, attempt: u32, level: LogLevel, message: &str) -> Self {
-        Self { at, attempt, level, message: truncate(message, LOG_LINE_BYTES).into() }
-    }
-}
-
-impl JobLog {
-    /// A log that begins with these lines.
-    pub fn from_lines(lines: Vec<LogLine>) -> Self {
-        let log = Self::default();
-        for line in lines {
-            log.push(line);
-        }
-        log
-    }
-
-    /// Adds a line; the oldest one leaves when there are 100 already.
-    pub fn push(&self, line: LogLine) {
-        let mut lines = self.0.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LOG_LINES_KEPT {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-
-    /// The lines that are kept, oldest first.
-    pub fn lines(&self) -> Vec<LogLine> {
-        let Some(lines) = self.0.get() else {
-            return Vec::new();
-        };
-        lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
-
 /// The beginning of `text`, at most `limit` bytes, cut between two characters.
 pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
@@ -335,6 +269,7 @@ mod tests {
             max_attempts,
             timeout: Duration::from_mins(1),
             tags: Box::default(),
+            unique: None,
             log: JobLog::default(),
         };
         Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)
@@ -425,14 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn the_log_keeps_its_last_hundred_lines() {
-        let log = JobLog::default();
-        for n in 0..=LOG_LINES_KEPT {
-            log.push(LogLine::new(at(0), 1, LogLevel::Info, &n.to_string()));
+    fn progress_is_cut() {
+        for (length, kept) in [(255, 255), (256, 256), (257, 256)] {
+            let progress = Progress::new(101, Some(&"x".repeat(length)));
+            assert_eq!((progress.percent, progress.message.unwrap().len()), (100, kept));
         }
-        let lines = log.lines();
-        assert_eq!(lines.len(), LOG_LINES_KEPT);
-        assert_eq!(&*lines[0].message, "1");
-        assert_eq!(LogLine::new(at(0), 1, LogLevel::Info, &"ä".repeat(600)).message.len(), LOG_LINE_BYTES);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{KindName, QueueName, Tag, Timestamp};
+use super::{KindName, QueueName, Tag, Timestamp, Unique};
 
 /// One thing that is wrong with a request, and where.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -76,6 +76,8 @@ pub struct NewJob {
     pub expires_in: Option<Duration>,
     /// Words to find it by: at most 20.
     pub tags: Vec<Tag>,
+    /// By what it is known as the same work as another job. Default: what the kind makes of the payload, if anything.
+    pub unique: Option<Unique>,
 }
 
 impl NewJob {
@@ -99,6 +101,7 @@ impl NewJob {
             timeout: None,
             expires_in: None,
             tags: Vec::new(),
+            unique: None,
         }
     }
 
@@ -141,6 +144,13 @@ impl NewJob {
     #[must_use]
     pub fn tag(mut self, tag: Tag) -> Self {
         self.tags.push(tag);
+        self
+    }
+
+    /// Sets by what it is known as the same work as another job.
+    #[must_use]
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
         self
     }
 }

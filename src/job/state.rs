@@ -188,11 +188,18 @@ pub enum ResultSlot {
     Null,
     /// It is here.
     Kept(Arc<JobResult>),
+    /// It was let go, because memory was needed for other jobs.
+    Expired,
 }
 
 impl From<JobResult> for ResultSlot {
     fn from(result: JobResult) -> Self {
-        if result == JobResult::null() { Self::Null } else { Self::Kept(Arc::new(result)) }
+        if result == JobResult::null() {
+            return Self::Null;
+        }
+        // A copy of its own: what the handler gave can be a small part of a large piece of memory, and would keep all of it.
+        let bytes = Bytes::copy_from_slice(&result.bytes);
+        Self::Kept(Arc::new(JobResult { bytes, ..result }))
     }
 }
 

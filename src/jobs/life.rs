@@ -1,13 +1,14 @@
 //! What happens to a job by itself once it was accepted: due, started, reported on, settled, expired.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Jobs;
 use crate::event::EventKind;
 use crate::job::{Change, Ending, Job, JobId, LogLevel, LogLine, Progress, StateName};
 use crate::queue::{Closed, Slot};
 use crate::store::{ApplyError, StoreError};
+use crate::sync::atomic::Ordering;
 
 /// What to do with an id that a worker has taken from its queue.
 #[must_use]
@@ -68,7 +69,7 @@ impl Jobs {
             // It came too late, and was skipped instead.
             Ok(job) if job.state.is_terminal() => Ok(Started::Leave),
             Ok(job) => Ok(Started::Run(job)),
-            Err(ApplyError::NotFound | ApplyError::Refused(_)) => Ok(Started::Leave),
+            Err(ApplyError::NotFound | ApplyError::Refused(_) | ApplyError::KeyHeld(_)) => Ok(Started::Leave),
             Err(ApplyError::Store(error)) => Err(error),
         }
     }
@@ -79,19 +80,37 @@ impl Jobs {
         self.change(id, Change::Settle { run, ending }).await
     }
 
+    /// What an attempt of this job said, without the secrets of its payload and what else looks like one.
+    ///
+    /// Everything that a handler says passes through here before it enters the job, and before it is cut.
+    pub(crate) fn hide<'t>(&self, job: &Job, text: &'t str) -> Cow<'t, str> {
+        let find = || {
+            let registered = self.registry().get(job.spec.kind.as_str());
+            let also = registered.map_or(&[][..], |registered| &registered.settings.sensitive);
+            self.redactor().secrets(&job.spec.payload, also)
+        };
+        // Once for all that an attempt says.
+        match self.0.running.get(job.id()) {
+            Some(leash) => self.redactor().text(text, leash.secrets(find)),
+            None => self.redactor().text(text, &find()),
+        }
+    }
+
     /// Notes how far a run is. A report of a run that is over is dropped.
-    pub(crate) async fn progress(&self, id: JobId, run: u32, progress: Progress) {
+    pub(crate) async fn progress(&self, job: &Job, progress: Progress) {
+        let message = progress.message.as_deref().map(|message| self.hide(job, message));
+        let change =
+            Change::Progress { run: job.runs, progress: Progress::new(progress.percent, message.as_deref()) };
         // Refused: the run is over, and nobody is interested any more.
-        let _ = self.change(id, Change::Progress { run, progress }).await;
+        let _ = self.change(job.id(), change).await;
     }
 
     /// Adds a line to the log of a job. A line of a run that is over is dropped.
     pub(crate) async fn log(&self, job: &Job, level: LogLevel, message: &str) {
-        let known = self.get(job.id()).await.ok().flatten();
-        if !known.is_some_and(|known| known.is_in_run(job.runs)) {
-            return;
-        }
-        job.spec.log.push(LogLine::new(self.0.clock.now(), job.attempt, level, message));
+        let message = self.hide(job, message);
+        let line = LogLine::new(self.0.clock.now(), job.attempt, level, &message);
+        // A line that cannot be kept is no reason to end an attempt.
+        let _ = self.0.store.log(job.id(), job.runs, line).await;
     }
 
     /// Room for a job that is due. Waits as long as it takes.

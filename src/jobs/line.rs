@@ -1,13 +1,13 @@
 //! A queue as the service sees it: the waiting line itself, what is known of its speed, and the bell of its due loop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::job::QueueName;
 use crate::queue::Queue;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How much the newest second weighs in the measured throughput.
 const WEIGHT: f64 = 0.3;

@@ -9,6 +9,8 @@ mod running;
 mod service;
 mod steer;
 mod submit;
+mod submit_error;
+mod unique;
 mod waiters;
 
 pub(crate) use life::Started;
@@ -19,5 +21,11 @@ pub(crate) use redrive::{MAX_IDS, ids_rule, limit_rule};
 pub(crate) use running::{Abandoning, Leash};
 pub use service::{Jobs, Limits, QueueStatus};
 pub use steer::{CancelError, Canceled, RetryError};
-pub use submit::SubmitError;
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};
+pub use submit_error::SubmitError;
+pub use unique::Accepted;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod model_world_tests;

@@ -125,6 +125,8 @@ impl Jobs {
                 }
                 // Somebody else was quicker: it was deleted, forgotten, or goes round already.
                 Err(ApplyError::NotFound | ApplyError::Refused(_)) => sum.left -= 1,
+                // Another job does the same work meanwhile: it stays where it is.
+                Err(ApplyError::KeyHeld(_)) => {}
                 Err(ApplyError::Store(error)) => return Err(error.into()),
             }
             if n % PAGE == PAGE - 1 {

@@ -1,15 +1,16 @@
 //! The attempts under way, so that one can be told to stop and one that is stuck can be let go.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, JobId};
+use crate::redact::Secrets;
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{DashMap, Mutex, PoisonError};
 
 /// Beyond this, an attempt that should have ended counts as stuck. Only one that blocks its thread gets so far: every
 /// other one is dropped in time by the task that runs it.
@@ -47,6 +48,8 @@ pub(crate) struct Leash {
     fate: AtomicU8,
     /// Gives the place among the running ones back when it is dropped.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// What the texts of this job must not repeat; looked for when its attempt first says something.
+    secrets: OnceLock<Secrets>,
 }
 
 impl Leash {
@@ -60,6 +63,11 @@ impl Leash {
         let ends_by = millis(elapsed + self.cancel_grace + SLACK);
         self.ends_by.fetch_min(ends_by, Ordering::Relaxed);
         self.canceled.cancel();
+    }
+
+    /// What the texts of this job must not repeat; `find` looks for it the first time.
+    pub(crate) fn secrets(&self, find: impl FnOnce() -> Secrets) -> &Secrets {
+        self.secrets.get_or_init(find)
     }
 
     /// Which run it is.
@@ -111,6 +119,7 @@ impl Running {
             cancel_grace,
             fate: AtomicU8::new(0),
             permit: Mutex::new(Some(permit)),
+            secrets: OnceLock::new(),
         });
         self.0.insert(job.id(), Arc::clone(&leash));
         leash

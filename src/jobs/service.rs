@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -17,7 +16,9 @@ use crate::event::Events;
 use crate::handler::Registry;
 use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp, Waiting, WaitingFor};
 use crate::queue::Queue;
+use crate::redact::Redactor;
 use crate::store::{Durability, ListQuery, Page, Store, StoreError, age_seconds};
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 /// The longest `Retry-After` of a job that waits, and of a queue that is full, in seconds (contract, section 3).
 const LONGEST_POLL_PAUSE: u64 = 30;
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     pub(super) waiters: Waiters,
     pub(super) running: Running,
     pub(super) limits: Limits,
+    redactor: Redactor,
     gate: Gate,
     /// Jobs that came to their end since the start.
     pub(super) finished: AtomicU64,
@@ -103,6 +105,7 @@ impl Jobs {
             (name.clone(), Arc::new(Line::new(name, queue, settings)))
         };
         Self(Arc::new(Inner {
+            redactor: Redactor::new(&clock.secret()),
             clock,
             registry,
             store,
@@ -129,6 +132,11 @@ impl Jobs {
     /// The bounds of what a submission may bring.
     pub fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    /// Hides what must not be shown. Its key is as old as this service.
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     /// What happens to jobs.
@@ -165,13 +173,23 @@ impl Jobs {
         patience: Duration,
         give_up: impl Future<Output = ()>,
     ) -> Result<Option<Arc<Job>>, StoreError> {
-        let place = self.0.waiters.join(id);
-        let mut over = std::pin::pin!(async {
+        let over = async {
             tokio::select! {
                 () = tokio::time::sleep(patience) => {}
                 () = give_up => {}
             }
-        });
+        };
+        self.wait_until(id, over).await
+    }
+
+    /// As [`Self::wait`], until `over` completes.
+    pub(crate) async fn wait_until(
+        &self,
+        id: JobId,
+        over: impl Future<Output = ()>,
+    ) -> Result<Option<Arc<Job>>, StoreError> {
+        let place = self.0.waiters.join(id);
+        let mut over = std::pin::pin!(over);
         loop {
             let notified = place.notify.notified();
             let mut notified = std::pin::pin!(notified);
@@ -179,6 +197,7 @@ impl Jobs {
             match self.get(id).await? {
                 Some(job) if !job.state.is_terminal() => {
                     tokio::select! {
+                        biased;
                         () = notified => {}
                         () = &mut over => return self.get(id).await,
                     }
@@ -267,6 +286,13 @@ impl Jobs {
     pub(super) fn full_pause(line: &Line) -> u64 {
         let depth = u64::try_from(line.queue.depth()).unwrap_or(u64::MAX);
         line.seconds_for(depth).unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
+    }
+
+    /// When to offer a job again while the store is full, in whole seconds: 1 to 300. The first job that finishes, in
+    /// whichever queue, makes room.
+    pub(super) fn full_pause_of_all(&self) -> u64 {
+        let first = self.0.lines.values().filter_map(|line| line.seconds_for(1)).min();
+        first.unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
     }
 
     pub(super) fn line_of(&self, job: &Job) -> Option<&Arc<Line>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Jobs;
-use super::submit::SubmitError;
+use super::submit_error::SubmitError;
 use crate::job::{Change, Job, JobId, StateName};
 use crate::store::{ApplyError, StoreError};
 
@@ -42,6 +42,14 @@ pub enum RetryError {
     /// Its state does not allow it.
     #[error("the job is {0}")]
     NotRetryable(StateName),
+    /// Another job is the same work by now.
+    #[error("the same work is done by the job {holder}")]
+    SameWork {
+        /// The state that it is in.
+        state: StateName,
+        /// The one that holds its unique key.
+        holder: JobId,
+    },
     /// The queue is full, or the server stops.
     #[error(transparent)]
     Submit(SubmitError),
@@ -61,6 +69,8 @@ impl Jobs {
         let job = self.change(id, Change::Cancel).await.map_err(|error| match error {
             ApplyError::NotFound => CancelError::NotFound,
             ApplyError::Refused(refused) => CancelError::Terminal(refused.state),
+            // Only a retry takes a key; whatever a store means by this, there is nothing to cancel for it.
+            ApplyError::KeyHeld(_) => CancelError::NotFound,
             ApplyError::Store(error) => CancelError::Store(error),
         })?;
         if job.state.is_terminal() {
@@ -92,6 +102,7 @@ impl Jobs {
             self.change(id, Change::Retry { turn: slot.turn() }).await.map_err(|error| match error {
                 ApplyError::NotFound => RetryError::NotFound,
                 ApplyError::Refused(refused) => RetryError::NotRetryable(refused.state),
+                ApplyError::KeyHeld(holder) => RetryError::SameWork { state, holder },
                 ApplyError::Store(error) => RetryError::Store(error),
             })?;
         slot.push(id);

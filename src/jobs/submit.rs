@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::Jobs;
 use super::line::Line;
+use super::submit_error::SubmitError;
+use super::unique::Accepted;
 use crate::event::EventKind;
 use crate::handler::Registered;
-use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp, nearest};
+use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp, Unique, nearest};
 use crate::queue::{Closed, ReserveManyError, Slot};
 use crate::store::InsertError;
 
@@ -21,43 +23,22 @@ const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 const LONGEST_DELAY: Duration = Duration::from_hours(366 * 24);
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Why jobs were not accepted. None of them was.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// Something is wrong with them; every fault is named.
-    #[error("the job is not valid")]
-    Invalid(Vec<Fault>),
-    /// There is no such kind.
-    #[error("there is no kind of this name")]
-    UnknownKind(Vec<Fault>),
-    /// A payload is too large.
-    #[error("the payload is larger than {limit} bytes")]
-    PayloadTooLarge {
-        /// Where.
-        pointer: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// There was no room within the queue's `enqueue_wait`.
-    #[error("the queue {queue} is full")]
-    QueueFull {
-        /// Which queue.
-        queue: QueueName,
-        /// How many jobs it holds.
-        capacity: usize,
-        /// When to come again, in whole seconds.
-        retry_after: u64,
-    },
-    /// The server stops.
-    #[error("the server is draining")]
-    Draining,
-    /// The store did not keep them.
-    #[error("the store did not keep the job")]
-    Store(#[from] InsertError),
-}
-
 impl Jobs {
-    /// Accepts a job, or refuses it and keeps nothing.
+    /// Accepts a job, or refuses it and keeps nothing. Gives back the known one when it is the same work: see
+    /// [`Jobs::accept`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Jobs::accept`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Jobs::accept`].
+    pub async fn submit(&self, new: NewJob) -> Result<Arc<Job>, SubmitError> {
+        Ok(self.accept(new).await?.into_job())
+    }
+
+    /// Accepts a job, finds that it is the same work as a known one, or refuses it and keeps nothing.
     ///
     /// Waits up to the queue's `enqueue_wait` for room, which slows down producers that are too fast.
     ///
@@ -68,11 +49,14 @@ impl Jobs {
     /// # Cancel safety
     ///
     /// When the future is dropped the job was accepted whole or not at all.
-    pub async fn submit(&self, new: NewJob) -> Result<Arc<Job>, SubmitError> {
+    pub async fn accept(&self, new: NewJob) -> Result<Accepted, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
         let job = self.job(new, registered, now);
+        if let Some(known) = self.known(&job).await.map_err(|error| SubmitError::Store(error.into()))? {
+            return Ok(Accepted::Duplicate(known));
+        }
         let slot = match job.state {
             JobState::Pending { .. } => {
                 let line = self.line_of(&job).ok_or_else(|| no_line(&job))?;
@@ -85,21 +69,38 @@ impl Jobs {
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        self.0.store.insert(vec![Arc::clone(&job)]).await?;
+        let kept = self.0.store.insert(vec![Arc::clone(&job)]).await.map_err(|error| self.not_kept(error));
+        if let Some(duplicate) = kept?.pop() {
+            return Ok(Accepted::Duplicate(duplicate.holder));
+        }
         self.push(&job, slot, now);
-        Ok(job)
+        Ok(Accepted::New(job))
     }
 
-    /// Accepts all of these jobs or none.
+    /// Accepts all of these jobs or none; as [`Jobs::accept_all`], without saying which were known.
     ///
     /// # Errors
     ///
-    /// As [`Jobs::submit`]; with pointers relative to the array (`/3/kind`), and the faults of all jobs at once.
+    /// As [`Jobs::accept_all`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Jobs::accept`].
+    pub async fn submit_all(&self, all: Vec<NewJob>) -> Result<Vec<Arc<Job>>, SubmitError> {
+        Ok(self.accept_all(all).await?.into_iter().map(Accepted::into_job).collect())
+    }
+
+    /// Accepts all of these jobs or none. Those that are the same work as a known one, or as one before them, are that
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jobs::accept`]; with pointers relative to the array (`/3/kind`), and the faults of all jobs at once.
     ///
     /// # Cancel safety
     ///
     /// As [`Jobs::submit`].
-    pub async fn submit_all(&self, all: Vec<NewJob>) -> Result<Vec<Arc<Job>>, SubmitError> {
+    pub async fn accept_all(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let limit = self.0.limits.batch;
         if all.is_empty() || all.len() > limit {
@@ -130,14 +131,15 @@ impl Jobs {
         }
         let now = self.0.clock.now();
         let mut jobs = Vec::with_capacity(all.len());
-        let mut wanted: BTreeMap<QueueName, usize> = BTreeMap::new();
         for new in all {
             let registered = self.registered(&new).map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
-            let job = self.job(new, registered, now);
-            if let JobState::Pending { .. } = job.state {
-                *wanted.entry(job.spec.queue.clone()).or_default() += 1;
-            }
-            jobs.push(job);
+            jobs.push(self.job(new, registered, now));
+        }
+        let mut sorted = self.sort_out(jobs).await.map_err(|error| SubmitError::Store(error.into()))?;
+        let jobs = sorted.take_jobs();
+        let mut wanted: BTreeMap<QueueName, usize> = BTreeMap::new();
+        for job in jobs.iter().filter(|job| matches!(job.state, JobState::Pending { .. })) {
+            *wanted.entry(job.spec.queue.clone()).or_default() += 1;
         }
         // Always in the same order, so that two batches do not wait for each other.
         let mut slots: BTreeMap<QueueName, std::vec::IntoIter<Slot>> = BTreeMap::new();
@@ -152,7 +154,7 @@ impl Jobs {
             };
             (job, slot)
         });
-        self.keep(rows, now).await
+        Ok(sorted.join(self.keep(rows, now).await?))
     }
 
     /// Everything that is wrong with a job, without accepting it.
@@ -228,6 +230,8 @@ impl Jobs {
             }
             None => {}
         }
+        let window = new.unique.as_ref().map_or(Duration::ZERO, |unique| unique.window);
+        check(window <= Unique::LONGEST_WINDOW, "/unique/for", "must be at most 30d");
         check(new.tags.len() <= MAX_TAGS, "/tags", "must hold at most 20 tags");
         faults
     }
@@ -244,6 +248,7 @@ impl Jobs {
         } else {
             JobState::Pending { turn: None, since: now }
         };
+        let unique = new.unique.or_else(|| settings.unique_by.derive(&new.payload));
         let spec = Spec {
             id: self.0.clock.job_id(now),
             kind: registered.kind.clone(),
@@ -253,6 +258,7 @@ impl Jobs {
             max_attempts: new.max_attempts.unwrap_or(settings.retry.max_attempts),
             timeout: new.timeout.unwrap_or(settings.timeout),
             tags: new.tags.into(),
+            unique: unique.map(Box::new),
             log: JobLog::default(),
         };
         Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))
@@ -286,17 +292,34 @@ impl Jobs {
         &self,
         rows: impl Iterator<Item = (Job, Option<Slot>)>,
         now: Timestamp,
-    ) -> Result<Vec<Arc<Job>>, SubmitError> {
+    ) -> Result<Vec<Accepted>, SubmitError> {
         let (jobs, slots): (Vec<_>, Vec<_>) = rows.map(|(job, slot)| in_turn(job, slot)).unzip();
         // As for one: see `submit`.
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        self.0.store.insert(jobs.clone()).await?;
-        for (job, slot) in jobs.iter().zip(slots) {
-            self.push(job, slot, now);
+        let kept = self.0.store.insert(jobs.clone()).await.map_err(|error| self.not_kept(error));
+        let mut duplicates = kept?.into_iter().peekable();
+        let accepted = jobs.into_iter().zip(slots).enumerate().map(|(n, (job, slot))| {
+            match duplicates.next_if(|duplicate| duplicate.index == n) {
+                // Its slot is dropped, and with it given back.
+                Some(duplicate) => Accepted::Duplicate(duplicate.holder),
+                None => {
+                    self.push(&job, slot, now);
+                    Accepted::New(job)
+                }
+            }
+        });
+        Ok(accepted.collect())
+    }
+
+    fn not_kept(&self, error: InsertError) -> SubmitError {
+        match error {
+            InsertError::Full(limit) => {
+                SubmitError::MemoryFull { limit, retry_after: self.full_pause_of_all() }
+            }
+            error => SubmitError::Store(error),
         }
-        Ok(jobs)
     }
 
     /// A job that is in the store goes to where it waits.

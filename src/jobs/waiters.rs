@@ -1,13 +1,13 @@
 //! Who waits for the end of a job.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use crate::job::JobId;
+use crate::sync::atomic::{AtomicUsize, Ordering, fence};
+use crate::sync::{DashMap, Entry};
 
 /// The waiting ones, by job. Empty most of the time, and then telling costs one load.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Waiters {
     /// The job has come to its end.
     pub(crate) fn tell(&self, id: JobId) {
         // Sequentially consistent with `join`: either the waiting one is seen here, or it sees the end of the job.
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) > 0
             && let Some(bell) = self.by_job.get(&id)
         {
@@ -53,7 +53,7 @@ impl Waiters {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let dashmap::mapref::entry::Entry::Occupied(mut bell) = self.waiters.by_job.entry(self.id) {
+        if let Entry::Occupied(mut bell) = self.waiters.by_job.entry(self.id) {
             bell.get_mut().waiting -= 1;
             if bell.get().waiting == 0 {
                 bell.remove();

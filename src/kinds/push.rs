@@ -94,7 +94,7 @@ impl PushHandler {
         let view = View { base_url: &self.base_url, durability: self.durability };
         let mut body =
             format!("{{\"type\":\"job.run\",\"timestamp\":\"{}\",\"data\":", self.clock.now()).into_bytes();
-        view.write(cx.job(), None, &mut body);
+        view.write(cx.job(), None, false, &mut body);
         // The job is an object: its last brace makes way for two more members.
         body.pop();
         body.extend_from_slice(b",\"payload\":");

@@ -39,6 +39,7 @@ pub(super) fn context(kind: &str, attempt: u32) -> (Context, CancellationToken, 
         max_attempts: 5,
         timeout: std::time::Duration::from_mins(1),
         tags: Box::default(),
+        unique: None,
         log: JobLog::default(),
     };
     let mut job = Job::new(spec, JobState::Pending { turn: Some(1), since: Timestamp::from_millis(0) }, None);

@@ -1,8 +1,7 @@
 //! A queue in the memory of this process: one bounded tokio channel.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -12,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Closed, Consumer, Delivery, Queue, Receipt, ReserveManyError, Room, Slot};
 use crate::job::JobId;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 /// A bounded queue that lives and dies with the process.
 pub struct MemoryQueue {

@@ -32,7 +32,14 @@ impl Backroom {
     pub fn builder(config: Config) -> Builder {
         let clock = Clock::system();
         let attempt_tokens = AttemptTokens::new(clock.secret());
-        Builder { config, clock, attempt_tokens, registry: Registry::new(), faults: Vec::new() }
+        Builder {
+            config,
+            clock,
+            attempt_tokens,
+            registry: Registry::new(),
+            faults: Vec::new(),
+            workers_on: None,
+        }
     }
 
     /// The service: submit, ask, cancel.

@@ -1,18 +1,20 @@
 //! What a server is made of, checked before anything begins.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
-use super::parts::{mail_settings, service};
+use super::bounds::MemoryBounds;
+use super::parts::{guard, mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
-use crate::http::Api;
+use crate::http::{Api, Idempotency, Tls};
 use crate::mail::Mailer;
-use crate::redact::Redactor;
 use crate::shutdown::{self, Patience, Phase};
 use crate::sign::AttemptTokens;
 use crate::spill::{SpillError, SpillFile};
@@ -26,6 +28,7 @@ pub struct Builder {
     pub(super) attempt_tokens: AttemptTokens,
     pub(super) registry: Registry,
     pub(super) faults: Vec<String>,
+    pub(super) workers_on: Option<Handle>,
 }
 
 /// Why a server did not start. Nothing was taken in, and a spill file is as it was.
@@ -66,6 +69,14 @@ impl Builder {
         self
     }
 
+    /// Runs the jobs on another runtime than the one on which the server is started. A handler that blocks its thread then
+    /// keeps neither signals nor the deadlines of a drain from being noticed.
+    #[must_use]
+    pub fn workers_on(mut self, runtime: Handle) -> Self {
+        self.workers_on = Some(runtime);
+        self
+    }
+
     fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
         if let Err(error) = register(&mut self.registry) {
             self.faults.push(error.to_string());
@@ -79,11 +90,10 @@ impl Builder {
     ///
     /// Every fault that is found.
     pub fn check(self) -> Result<Mailer, StartError> {
-        let (mailer, _, _) = self.parts(true)?;
-        Ok(mailer)
+        Ok(self.parts(true)?.mailer)
     }
 
-    fn parts(mut self, dry: bool) -> Result<(Mailer, Registry, Config), StartError> {
+    fn parts(mut self, dry: bool) -> Result<Parts, StartError> {
         // What was loaded was checked when it was; what was made in code was not.
         self.faults.extend(self.config.faults());
         let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
@@ -94,16 +104,24 @@ impl Builder {
                 None
             }
         };
+        let tls = self.config.server.tls.as_ref().map(|files| Tls::load(&files.certificate, &files.key));
+        let tls = tls.transpose().unwrap_or_else(|fault| {
+            self.faults.push(format!("server.tls.{fault}"));
+            None
+        });
         self = self.register_built_in(mailer.clone());
         self.register_configured(dry);
         match mailer {
-            Some(mailer) if self.faults.is_empty() => Ok((mailer, self.registry, self.config)),
+            Some(mailer) if self.faults.is_empty() => {
+                let Self { registry, config, .. } = self;
+                Ok(Parts { mailer, registry, config, tls: tls.map(Arc::new) })
+            }
             _ => Err(StartError::Config(self.faults)),
         }
     }
 
-    /// Adds the kinds that are made of a program. One that cannot be found is among the faults of the configuration.
-    /// Starts the workers, with what the last drain left, on the runtime that this is called on.
+    /// Starts the workers, with what the last drain left, on the runtime that this is called on, unless
+    /// [`Self::workers_on`] names another.
     ///
     /// # Errors
     ///
@@ -119,7 +137,8 @@ impl Builder {
     /// Everything that can go wrong and changes nothing.
     pub(super) fn prepare(self) -> Result<Prepared, StartError> {
         let (clock, attempt_tokens) = (self.clock.clone(), self.attempt_tokens.clone());
-        let (mailer, registry, config) = self.parts(false)?;
+        let workers_on = self.workers_on.clone();
+        let Parts { mailer, registry, config, tls } = self.parts(false)?;
         let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
         let api = Api {
             jobs: service(&config, clock.clone(), registry),
@@ -127,25 +146,39 @@ impl Builder {
             closing: CancellationToken::new(),
             mailer,
             attempt_tokens,
-            redactor: Redactor::new(&clock.secret()),
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,
+            guard: guard(&config, &clock),
+            idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),
+            body_timeout: config.server.body_timeout,
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
-        Ok(Prepared { api, spill, patience })
+        Ok(Prepared { api, tls, workers_on, spill, patience, bounds: MemoryBounds::of(&config) })
     }
+}
+
+/// What a configuration comes to, without fault.
+struct Parts {
+    mailer: Mailer,
+    registry: Registry,
+    config: Config,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A server that has only to begin.
 pub(super) struct Prepared {
     pub(super) api: Api,
+    pub(super) tls: Option<Arc<Tls>>,
+    workers_on: Option<Handle>,
     spill: Option<SpillFile>,
     patience: Patience,
+    bounds: MemoryBounds,
 }
 
 impl Prepared {
     pub(super) async fn begin(self) -> Result<Backroom, StartError> {
-        let Self { api, spill, patience } = self;
+        let Self { api, tls: _, workers_on, spill, patience, bounds } = self;
+        bounds.log();
         if let Some(spill) = &spill {
             shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
                 match error.downcast::<SpillError>() {
@@ -157,7 +190,10 @@ impl Prepared {
             spill.clear()?;
         }
         let stop = Stop::default();
-        let pool = Pool::start(api.jobs.clone(), stop.clone());
+        let pool = {
+            let _elsewhere = workers_on.as_ref().map(Handle::enter);
+            Pool::start(api.jobs.clone(), stop.clone())
+        };
         api.phase.ready();
         Ok(Backroom { api, pool, stop, spill, patience, drained: AtomicBool::new(false) })
     }

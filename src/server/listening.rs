@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
 use super::builder::{Builder, StartError};
+use super::reload::Reload;
 use crate::http::{self, CLOSING, Threads, http_server, listener, write_address};
 use crate::shutdown::DrainReport;
 
@@ -16,6 +17,7 @@ use crate::shutdown::DrainReport;
 pub struct Server {
     backroom: Backroom,
     address: SocketAddr,
+    reload: Reload,
     handle: ServerHandle,
     serving: Serving,
 }
@@ -36,7 +38,11 @@ impl Server {
             number: settings.http_workers,
             keep_alive: settings.keep_alive,
             header_timeout: settings.header_timeout,
+            write_timeout: settings.write_timeout,
+            max_connections: settings.max_connections,
+            tls: prepared.tls.clone(),
         };
+        let reload = Reload { tls: prepared.tls.clone() };
         let http = http_server(http::routes(prepared.api.clone()), listener, &threads).map_err(listen)?;
         if let Some(file) = &settings.address_file {
             write_address(file, address).map_err(|error| {
@@ -46,12 +52,22 @@ impl Server {
         // Last of all, when nothing can go wrong any more: what cannot serve must not take up the spill file.
         let backroom = prepared.begin().await?;
         let handle = http.handle();
-        Ok(Self { backroom, address, handle, serving: tokio::spawn(http) })
+        Ok(Self { backroom, address, reload, handle, serving: tokio::spawn(http) })
     }
 
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What its URLs begin with: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.reload.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Takes what has changed on disk, without dropping anything: see [`Reload`].
+    pub fn reload(&self) -> &Reload {
+        &self.reload
     }
 
     /// What it serves.

@@ -1,15 +1,19 @@
 //! The composition root: from a configuration to a server that runs, and to its end.
 
 mod backroom;
+mod bounds;
 mod builder;
 mod kinds;
 mod listening;
 mod outgoing;
 mod parts;
+mod reload;
 
 pub use backroom::Backroom;
+pub use bounds::MemoryBounds;
 pub use builder::{Builder, StartError};
 pub use kinds::BUILT_IN_KINDS;
 pub use listening::Server;
+pub use reload::Reload;
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
 pub use tokio_util::sync::CancellationToken;

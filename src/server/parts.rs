@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret as _;
+
 use crate::clock::Clock;
-use crate::config::{Config, MailTransport};
+use crate::config::{AuthMode, Config, MailTransport, Role};
 use crate::handler::Registry;
+use crate::http::{self, Guard, GuardSettings, Tokens};
 use crate::jobs::{Jobs, Limits, QueueSettings};
 use crate::mail;
 use crate::queue::{MemoryQueue, Queue};
-use crate::store::{MemoryStore, Retention, Store};
+use crate::store::{Bounds, MemoryStore, Retention, Store};
 
 /// The service over memory backends.
 pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs {
@@ -17,7 +20,9 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
         dead_lettered: config.retention.dead_lettered,
         max_finished: config.retention.max_finished,
     };
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(config.queues.keys().cloned(), retention));
+    let bounds = Bounds { memory: config.limits.memory, jobs: config.limits.jobs };
+    let store = MemoryStore::new(config.queues.keys().cloned(), retention).bounded_by(bounds);
+    let store: Arc<dyn Store> = Arc::new(store);
     let queues = config.queues.iter().map(|(name, queue)| {
         let settings = QueueSettings {
             capacity: queue.capacity,
@@ -29,6 +34,29 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
     Jobs::new(clock, Arc::new(registry), store, queues, limits)
+}
+
+/// Who may call.
+pub(super) fn guard(config: &Config, clock: &Clock) -> Arc<Guard> {
+    let roles: Vec<Vec<http::Role>> =
+        config.auth.tokens.iter().map(|token| token.roles.iter().copied().map(role).collect()).collect();
+    let tokens = config.auth.tokens.iter().zip(&roles);
+    let tokens = tokens.map(|(token, roles)| (token.name.as_str(), token.token.expose_secret(), &roles[..]));
+    Arc::new(Guard::new(GuardSettings {
+        tokens: Tokens::new(clock.secret(), tokens),
+        everybody: config.auth.mode == AuthMode::None,
+        allowed_hosts: config.server.allowed_hosts.clone(),
+        cors_origins: config.server.cors_origins.clone(),
+        public_url: config.server.public_url.clone(),
+    }))
+}
+
+const fn role(role: Role) -> http::Role {
+    match role {
+        Role::Submit => http::Role::Submit,
+        Role::Read => http::Role::Read,
+        Role::Operate => http::Role::Operate,
+    }
 }
 
 pub(super) fn mail_settings(config: &Config) -> mail::Settings {

@@ -3,19 +3,27 @@
 //! One JSON object a line. The first line says what the file is; every further line is one job. The file is written
 //! beside its name, synced, and renamed, so that a reader finds either the old or the whole new one.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod replace;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::{
-    ATTEMPTS_KEPT, Attempt, Job, JobError, JobId, JobLog, JobState, KindName, LogLine, Progress, QueueName,
-    Spec, StateName, Tag, Timestamp,
+    ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
+    Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Unique, UniqueKey,
 };
 
 const VERSION: u32 = 1;
@@ -66,6 +74,9 @@ pub struct Found {
     pub jobs: Vec<Job>,
     /// The lines that are none, with the reason.
     pub rejected: Vec<Rejected>,
+    /// The whole file, and where in it each of the jobs stands.
+    content: Vec<u8>,
+    lines: Vec<(usize, Range<usize>)>,
 }
 
 /// A line of a spill file that could not be taken up.
@@ -102,6 +113,18 @@ struct Line {
     max_attempts: u32,
     timeout_ms: u64,
     tags: Box<[Tag]>,
+    /// Older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<UniqueLine>,
+    /// What came of it, when it is done and only kept for the sake of its unique key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<ResultLine>,
+    /// Whether it had a result that was let go, because memory was full.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    result_expired: bool,
+    /// Why nothing came of it, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    skip_reason: Option<Box<str>>,
     attempt: u32,
     runs: u32,
     sequence: u64,
@@ -109,6 +132,18 @@ struct Line {
     error: Option<JobError>,
     attempts: Vec<Attempt>,
     log: Vec<LogLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UniqueLine {
+    key: UniqueKey,
+    for_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ResultLine {
+    media_type: String,
+    base64: String,
 }
 
 impl SpillFile {
@@ -162,39 +197,7 @@ impl SpillFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
             Err(source) => return Err(self.io(source)),
         };
-        let mut lines = content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-        let Some((_, first)) = lines.next() else {
-            return Ok(Found::default());
-        };
-        let Ok(header) = serde_json::from_slice::<Header>(first) else {
-            return Err(SpillError::Foreign(self.path.clone()));
-        };
-        if header.backroom_spill > VERSION {
-            return Err(SpillError::Newer { path: self.path.clone(), version: header.backroom_spill });
-        }
-        let mut found = Found::default();
-        let mut seen = std::collections::HashSet::new();
-        for (n, content) in lines {
-            let read = serde_json::from_slice::<Line>(content)
-                .map_err(|error| {
-                    format!("does not read as a job ({:?} at byte {})", error.classify(), error.column())
-                })
-                .and_then(Line::into_job);
-            let reason = match read {
-                Ok(job) if seen.insert(job.id()) => {
-                    found.jobs.push(job);
-                    continue;
-                }
-                Ok(job) => format!("the job {} stands in the file twice", job.id()),
-                Err(reason) => reason,
-            };
-            found.rejected.push(Rejected { line: n + 1, reason, content: content.to_owned() });
-        }
-        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
-        if missing > 0 {
-            tracing::error!(file = %self.path.display(), missing, "spill file is shorter than it says");
-        }
-        Ok(found)
+        Found::of(content, &self.path)
     }
 
     /// Keeps lines that could not be taken up, beside the spill file, in `….rejected`.
@@ -208,23 +211,19 @@ impl SpillFile {
         }
         let path = beside(&self.path, "rejected");
         let write = || {
-            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-            if file.metadata()?.len() == 0 {
-                // With this line it can be given back under the name of the spill file, once what was wrong is mended.
-                let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0 };
-                serde_json::to_writer(&mut file, &header)?;
-                file.write_all(b"\n")?;
-            }
-            for line in rejected {
-                file.write_all(&line.content)?;
-                file.write_all(b"\n")?;
-            }
-            file.sync_all()
+            let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path)?;
+            let before = file.metadata()?.len();
+            add_lines(&mut file, before, rejected, now).inspect_err(|_| {
+                // Half a line would spoil the first one of the next time.
+                let _ = file.set_len(before);
+            })
         };
         write().map_err(|source| SpillError::Io { path: path.clone(), source })?;
         for line in rejected {
             tracing::error!(file = %path.display(), line = line.line, reason = line.reason, "spilled job rejected");
         }
+        // Before the spill file is removed: its name must not be gone when this one is not there yet.
+        self.sync_folder();
         Ok(())
     }
 
@@ -252,29 +251,19 @@ impl SpillFile {
         if jobs.is_empty() {
             return Ok(());
         }
-        self.write_file(jobs, now).map_err(|source| {
-            // Half a file is of use to nobody, and on a full disk in everybody's way.
-            let _ = fs::remove_file(beside(&self.path, "tmp"));
-            self.io(source)
-        })
-    }
-
-    fn write_file(&self, jobs: &[Arc<Job>], now: Timestamp) -> io::Result<()> {
-        let temporary = beside(&self.path, "tmp");
-        let _ = fs::remove_file(&temporary);
-        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
-        let mut writer = BufWriter::new(file);
-        let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
-        serde_json::to_writer(&mut writer, &header)?;
-        writer.write_all(b"\n")?;
-        for job in jobs {
-            if let Some(line) = Line::of(job) {
-                serde_json::to_writer(&mut writer, &line)?;
-                writer.write_all(b"\n")?;
+        replace::replace(&replace::Machine, &self.path, |writer| {
+            let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
+            serde_json::to_writer(&mut *writer, &header)?;
+            writer.write_all(b"\n")?;
+            for job in jobs {
+                if let Some(line) = Line::of(job) {
+                    serde_json::to_writer(&mut *writer, &line)?;
+                    writer.write_all(b"\n")?;
+                }
             }
-        }
-        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
+            Ok(())
+        })
+        .map_err(|source| self.io(source))?;
         self.sync_folder();
         Ok(())
     }
@@ -298,12 +287,95 @@ impl Drop for SpillFile {
     }
 }
 
-impl Rejected {
-    /// A job that was read well but cannot be run here.
-    pub fn job(job: &Job, reason: String) -> Self {
-        let content = Line::of(job).and_then(|line| serde_json::to_vec(&line).ok()).unwrap_or_default();
-        Self { line: 0, reason, content }
+impl Found {
+    /// What a file of this content holds.
+    fn of(content: Vec<u8>, path: &Path) -> Result<Self, SpillError> {
+        let mut lines = lines_of(&content);
+        let Some((_, first)) = lines.next() else {
+            return Ok(Self::default());
+        };
+        let Ok(header) = serde_json::from_slice::<Header>(&content[first]) else {
+            return Err(SpillError::Foreign(path.to_owned()));
+        };
+        if header.backroom_spill > VERSION {
+            return Err(SpillError::Newer { path: path.to_owned(), version: header.backroom_spill });
+        }
+        let mut found = Self::default();
+        let mut seen = std::collections::HashSet::new();
+        for (number, at) in lines {
+            let read = serde_json::from_slice::<Line>(&content[at.clone()])
+                .map_err(|error| {
+                    format!("does not read as a job ({:?} at byte {})", error.classify(), error.column())
+                })
+                .and_then(Line::into_job);
+            let reason = match read {
+                Ok(job) if seen.insert(job.id()) => {
+                    found.jobs.push(job);
+                    found.lines.push((number, at));
+                    continue;
+                }
+                Ok(job) => format!("the job {} stands in the file twice", job.id()),
+                Err(reason) => reason,
+            };
+            found.rejected.push(Rejected { line: number, reason, content: content[at].to_owned() });
+        }
+        found.content = content;
+        let missing = header.jobs.saturating_sub(found.jobs.len() + found.rejected.len());
+        if missing > 0 {
+            tracing::error!(file = %path.display(), missing, "spill file is shorter than it says");
+        }
+        Ok(found)
     }
+
+    /// Turns away the jobs that were read well but cannot be run here; `fits` says why. Their lines are kept as they are.
+    pub fn turn_away(&mut self, fits: impl Fn(&Job) -> Result<(), String>) {
+        let (jobs, lines) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.lines));
+        for (job, (line, at)) in jobs.into_iter().zip(lines) {
+            match fits(&job) {
+                Ok(()) => {
+                    self.jobs.push(job);
+                    self.lines.push((line, at));
+                }
+                Err(reason) => {
+                    self.rejected.push(Rejected { line, reason, content: self.content[at].to_owned() });
+                }
+            }
+        }
+        self.rejected.sort_by_key(|rejected| rejected.line);
+    }
+}
+
+/// The lines of a file that are not empty: each with its number, counted from 1, and where it stands.
+fn lines_of(content: &[u8]) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let mut from = 0;
+    let lines = content.split(|byte| *byte == b'\n').enumerate().map(move |(n, line)| {
+        let at = from..from + line.len();
+        from = at.end + 1;
+        (n + 1, at)
+    });
+    lines.filter(|(_, at)| !at.is_empty())
+}
+
+/// Adds rejected lines to a file that is so long already.
+fn add_lines(file: &mut File, length: u64, rejected: &[Rejected], now: Timestamp) -> io::Result<()> {
+    if length == 0 {
+        // With this line it can be given back under the name of the spill file, once what was wrong is mended.
+        let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0 };
+        serde_json::to_writer(&mut *file, &header)?;
+        file.write_all(b"\n")?;
+    } else {
+        let mut last = [0];
+        file.read_exact_at(&mut last, length - 1)?;
+        if last != *b"\n" {
+            // Whoever wrote it last was killed at that.
+            file.write_all(b"\n")?;
+        }
+    }
+    for line in rejected {
+        file.write_all(&line.content)?;
+        file.write_all(b"\n")?;
+    }
+    file.sync_all()
 }
 
 impl Line {
@@ -313,11 +385,24 @@ impl Line {
             JobState::Scheduled { due } | JobState::Failed { due } => due,
             JobState::Pending { since, .. } | JobState::Processing { since, .. } => since,
             JobState::DeadLettered { at } => at,
+            JobState::Completed { at, .. } | JobState::Skipped { at, .. } if job.hold() != Hold::Free => at,
             JobState::Completed { .. } | JobState::Skipped { .. } | JobState::Canceled { .. } => return None,
         };
         let state = match job.state.name() {
             StateName::Processing => StateName::Pending,
             state => state,
+        };
+        let result = match &job.state {
+            JobState::Completed { result: ResultSlot::Kept(result), .. } => Some(ResultLine {
+                media_type: result.media_type.clone().into_owned(),
+                base64: BASE64_STANDARD.encode(&result.bytes),
+            }),
+            _ => None,
+        };
+        let result_expired = matches!(&job.state, JobState::Completed { result: ResultSlot::Expired, .. });
+        let skip_reason = match &job.state {
+            JobState::Skipped { reason, .. } => Some(reason.clone()),
+            _ => None,
         };
         let spec = &job.spec;
         Some(Self {
@@ -334,6 +419,13 @@ impl Line {
             max_attempts: spec.max_attempts,
             timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
             tags: spec.tags.clone(),
+            unique: spec.unique.as_ref().map(|unique| UniqueLine {
+                key: unique.key.clone(),
+                for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
+            }),
+            result,
+            result_expired,
+            skip_reason,
             attempt: job.attempt,
             runs: job.runs,
             sequence: job.sequence,
@@ -351,11 +443,26 @@ impl Line {
         {
             return Err("max_attempts, timeout_ms or attempts is out of range".to_owned());
         }
+        // Numbers that only grow: one that has nowhere left to grow to would stop whoever starts the job.
+        if self.attempt.max(self.runs) > u32::MAX / 2 || self.sequence > u64::MAX / 2 {
+            return Err("attempt, runs or sequence is out of range".to_owned());
+        }
         let state = match self.state {
             StateName::Pending => JobState::Pending { turn: None, since: self.at },
             StateName::Scheduled => JobState::Scheduled { due: self.at },
             StateName::Failed => JobState::Failed { due: self.at },
             StateName::DeadLettered => JobState::DeadLettered { at: self.at },
+            // Kept for the sake of a key only.
+            state @ (StateName::Completed | StateName::Skipped) if self.unique.is_none() => {
+                return Err(format!("a spilled job without a unique key cannot be {state}"));
+            }
+            StateName::Completed if self.result_expired => {
+                JobState::Completed { at: self.at, result: ResultSlot::Expired }
+            }
+            StateName::Completed => JobState::Completed { at: self.at, result: result_of(self.result)? },
+            StateName::Skipped => {
+                JobState::Skipped { at: self.at, reason: self.skip_reason.unwrap_or_default() }
+            }
             other => return Err(format!("a spilled job cannot be {other}")),
         };
         let spec = Spec {
@@ -367,6 +474,11 @@ impl Line {
             max_attempts: self.max_attempts,
             timeout: Duration::from_millis(self.timeout_ms),
             tags: self.tags,
+            unique: self.unique.map(|UniqueLine { key, for_ms }| {
+                // Never longer than it can be asked for, whatever stands in the file.
+                let window = Duration::from_millis(for_ms).min(Unique::LONGEST_WINDOW);
+                Box::new(Unique { key, window })
+            }),
             log: JobLog::from_lines(self.log),
         };
         Ok(Job {
@@ -381,6 +493,14 @@ impl Line {
             ..Job::new(spec, state, self.expires_at)
         })
     }
+}
+
+fn result_of(line: Option<ResultLine>) -> Result<ResultSlot, String> {
+    let Some(ResultLine { media_type, base64 }) = line else {
+        return Ok(ResultSlot::Null);
+    };
+    let bytes = BASE64_STANDARD.decode(base64).map_err(|_| "its result is not base64".to_owned())?;
+    Ok(JobResult { media_type: media_type.into(), bytes: bytes.into() }.into())
 }
 
 /// The absolute path of the file itself, which need not exist, without links.

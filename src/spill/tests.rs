@@ -19,6 +19,10 @@ fn job(n: u128) -> Job {
         max_attempts: 3,
         timeout: Duration::from_millis(1_500),
         tags: [Tag::new("ü").unwrap()].into(),
+        unique: Some(Box::new(Unique {
+            key: UniqueKey::new("k").unwrap(),
+            window: Duration::from_millis(7),
+        })),
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))
@@ -67,6 +71,62 @@ fn what_is_written_is_read() {
     file.clear().unwrap();
     assert!(file.read().unwrap().jobs.is_empty());
     file.clear().unwrap();
+}
+
+#[test]
+fn what_is_done_is_kept_as_long_as_it_has_a_key() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    let done = |n, ending| {
+        let mut job = job(n);
+        job.apply(Change::Start, at(6)).unwrap();
+        job.apply(Change::Settle { run: 1, ending }, at(7)).unwrap();
+        job
+    };
+    let result = Arc::new(JobResult { media_type: "image/png".into(), bytes: vec![0, 255, b'\n'].into() });
+    let completed = done(1, Ending::Completed(ResultSlot::Kept(Arc::clone(&result))));
+    let skipped = done(2, Ending::Skipped { reason: "no need".into() });
+    let nothing = done(3, Ending::Completed(ResultSlot::Null));
+    let mut let_go = done(6, Ending::Completed(ResultSlot::Kept(Arc::clone(&result))));
+    let_go.expire_result();
+    // Of canceled ones and of those without a key nothing is of use to anybody.
+    let mut plain = nothing.clone();
+    let spec = Arc::get_mut(&mut plain.spec);
+    assert!(spec.is_none(), "the clone shares it");
+    plain.spec = job(4).spec;
+    Arc::get_mut(&mut plain.spec).unwrap().unique = None;
+    let jobs = arcs([completed, skipped, nothing, let_go, done(5, Ending::Canceled), plain]);
+    file.write(&jobs, at(10)).unwrap();
+    let found = file.read().unwrap();
+    assert!(found.rejected.is_empty());
+    let (read, written): (Vec<_>, Vec<_>) =
+        (found.jobs.iter().map(text).collect(), jobs[..4].iter().map(|job| text(job)).collect());
+    assert_eq!(read, written);
+
+    // A result that cannot be read is not taken for none.
+    let content = fs::read_to_string(file.path()).unwrap();
+    fs::write(file.path(), content.replace("\"base64\":\"", "\"base64\":\"!")).unwrap();
+    let found = file.read().unwrap();
+    assert_eq!((found.jobs.len(), found.rejected.len()), (3, 1));
+    assert_eq!(found.rejected[0].reason, "its result is not base64");
+    // Nor is a job that is done taken up without the key for whose sake it is kept.
+    fs::write(file.path(), content.replace("\"unique\"", "\"no_key\"")).unwrap();
+    let found = file.read().unwrap();
+    assert_eq!((found.jobs.len(), found.rejected.len()), (0, 4));
+}
+
+#[test]
+fn files_from_before_there_were_keys_are_read() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&arcs([job(1)]), at(10)).unwrap();
+    let content = fs::read_to_string(file.path()).unwrap();
+    let older = content.replace("\"unique\":{\"key\":\"k\",\"for_ms\":7},", "");
+    assert!(older.len() < content.len());
+    fs::write(file.path(), older).unwrap();
+    let found = file.read().unwrap();
+    assert_eq!((found.jobs.len(), found.rejected.len()), (1, 0));
+    assert!(found.jobs[0].spec.unique.is_none());
 }
 
 #[test]
@@ -203,10 +263,67 @@ fn values_out_of_range_are_rejected() {
         ("\"max_attempts\":3", "\"max_attempts\":101"),
         ("\"timeout_ms\":1500", "\"timeout_ms\":0"),
         ("\"state\":\"pending\"", "\"state\":\"processing\""),
+        ("\"attempt\":0", "\"attempt\":2147483648"),
+        ("\"runs\":0", "\"runs\":4294967295"),
+        ("\"sequence\":1", "\"sequence\":18446744073709551615"),
     ] {
         assert!(good.contains(from));
         fs::write(file.path(), good.replace(from, to)).unwrap();
         let found = file.read().unwrap();
         assert_eq!((found.jobs.len(), found.rejected.len()), (0, 1), "{to}");
     }
+}
+
+/// The largest numbers that are taken up leave room for everything that can still happen to the job.
+#[test]
+fn numbers_that_are_taken_up_can_grow() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&arcs([job(1)]), at(10)).unwrap();
+    let good = fs::read_to_string(file.path()).unwrap();
+    let large = good
+        .replace("\"attempt\":0", "\"attempt\":2147483647")
+        .replace("\"runs\":0", "\"runs\":2147483647")
+        .replace("\"sequence\":1", "\"sequence\":9223372036854775807");
+    fs::write(file.path(), large).unwrap();
+    let mut found = file.read().unwrap();
+    found.jobs[0].apply(Change::Start, at(20)).unwrap();
+    assert_eq!(found.jobs[0].runs, 1 << 31);
+}
+
+#[test]
+fn a_job_that_is_turned_away_keeps_its_line_to_the_letter() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    file.write(&arcs((1..=3).map(job)), at(10)).unwrap();
+    let mut lines: Vec<String> =
+        fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect();
+    // Read well, but not written like this by us.
+    lines[2] = lines[2].replace("{\"id\"", "{ \"later\": [1],  \"id\"");
+    lines[3] = "no job".to_owned();
+    lines.insert(1, String::new());
+    fs::write(file.path(), lines.join("\n")).unwrap();
+    let mut found = file.read().unwrap();
+    let second = job(2).id();
+    found.turn_away(|job| if job.id() == second { Err("not here".to_owned()) } else { Ok(()) });
+    assert_eq!(found.jobs.iter().map(Job::id).collect::<Vec<_>>(), [job(1).id()]);
+    let told: Vec<_> = found.rejected.iter().map(|line| (line.line, line.content.clone())).collect();
+    assert_eq!(told, [(4, lines[3].clone().into_bytes()), (5, lines[4].clone().into_bytes())]);
+}
+
+/// A process can be killed, and a disk be full, in the middle of a rejected line.
+#[test]
+fn a_rejected_line_does_not_run_into_a_half_one() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    let path = beside(file.path(), "rejected");
+    let rejected =
+        |content: &str| [Rejected { line: 2, reason: String::new(), content: content.as_bytes().to_owned() }];
+    file.keep_rejected(&rejected("one"), at(11)).unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{whole}hal")).unwrap();
+    file.keep_rejected(&rejected("two"), at(12)).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{whole}hal\ntwo\n"));
+    file.keep_rejected(&rejected("three"), at(13)).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{whole}hal\ntwo\nthree\n"));
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::forget_conformance as forget;
+use super::unique_conformance as unique;
 use super::{ApplyError, Filter, InsertError, ListQuery, Retention, Store};
 use crate::job::{
-    AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, QueueName, ResultSlot,
-    Spec, StateName, Tag, Timestamp,
+    AttemptOutcome, Change, Ending, Job, JobError, JobId, JobLog, JobState, KindName, LogLevel, LogLine,
+    QueueName, ResultSlot, Spec, StateName, Tag, Timestamp,
 };
 
 const KEEP: Retention = Retention {
@@ -25,33 +27,40 @@ const KEEP: Retention = Retention {
 pub async fn check(make: impl Fn(Vec<QueueName>, Retention) -> Box<dyn Store>) {
     let make = || make(vec![queue("default"), queue("mail")], KEEP);
     inserts_all_or_none(&*make()).await;
+    restores(&*make()).await;
     applies_or_refuses(&*make()).await;
+    logs_what_the_run_writes(&*make()).await;
     refuses_a_late_settle(&*make()).await;
     tells_what_is_due(&*make()).await;
     lists_newest_first(&*make()).await;
     filters(&*make()).await;
     counts_every_state(&*make()).await;
-    forgets_by_age(&*make()).await;
-    forgets_by_number(&*make()).await;
-    removes_what_is_as_expected(&*make()).await;
+    forget::forgets_by_age(&*make()).await;
+    forget::forgets_by_number(&*make()).await;
+    forget::removes_what_is_as_expected(&*make()).await;
     one_of_many_wins(make().into()).await;
-    one_of_many_removes(make().into()).await;
+    forget::one_of_many_removes(make().into()).await;
+    unique::keeps_one_of_the_same_work(&*make()).await;
+    unique::lets_go_of_a_key(&*make()).await;
+    unique::takes_a_key_again_on_retry(&*make()).await;
+    unique::forgets_holders_last(&*make()).await;
+    unique::makes_one_of_many(make().into()).await;
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn id(n: u128) -> JobId {
+pub(super) fn id(n: u128) -> JobId {
     JobId::from_uuid(uuid::Uuid::from_u128(n))
 }
 
-fn queue(name: &str) -> QueueName {
+pub(super) fn queue(name: &str) -> QueueName {
     QueueName::new(name).expect("a valid name")
 }
 
 /// A pending job; the time of its acceptance follows its number.
-fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
+pub(super) fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
     let created_at = at(i64::try_from(n).expect("a small number"));
     let spec = Spec {
         id: id(n),
@@ -62,6 +71,7 @@ fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         max_attempts: 2,
         timeout: Duration::from_mins(1),
         tags: tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect(),
+        unique: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(0), since: created_at }, None)
@@ -73,26 +83,26 @@ fn scheduled(n: u128, due: i64) -> Job {
     job
 }
 
-async fn insert(store: &dyn Store, job: Job) -> JobId {
+pub(super) async fn insert(store: &dyn Store, job: Job) -> JobId {
     let id = job.id();
     store.insert(vec![Arc::new(job)]).await.expect("a new id");
     id
 }
 
-async fn state(store: &dyn Store, id: JobId) -> StateName {
+pub(super) async fn state(store: &dyn Store, id: JobId) -> StateName {
     store.get(id).await.expect("an answer").expect("the job").state.name()
 }
 
-async fn finish(store: &dyn Store, id: JobId, ending: Ending, now: i64) {
+pub(super) async fn finish(store: &dyn Store, id: JobId, ending: Ending, now: i64) {
     let job = store.apply(id, Change::Start, at(now)).await.expect("a pending job starts");
     store.apply(id, Change::Settle { run: job.runs, ending }, at(now)).await.expect("a running job settles");
 }
 
-fn completed() -> Ending {
+pub(super) fn completed() -> Ending {
     Ending::Completed(ResultSlot::Null)
 }
 
-fn failed(retryable: bool, retry_at: i64) -> Ending {
+pub(super) fn failed(retryable: bool, retry_at: i64) -> Ending {
     let error = Arc::new(JobError { code: "smtp-550".into(), message: "No such User".into(), retryable });
     Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(retry_at) }
 }
@@ -110,6 +120,33 @@ async fn inserts_all_or_none(store: &dyn Store) {
     assert!(store.get(id(4)).await.expect("an answer").is_none());
     let stray = store.insert(vec![Arc::new(job(5, "elsewhere", "noop", &[]))]).await;
     assert!(matches!(stray, Err(InsertError::Store(_))), "a queue that the store does not know is refused");
+}
+
+async fn restores(store: &dyn Store) {
+    let mut dead = job(2, "mail", "noop", &[]);
+    dead.state = JobState::DeadLettered { at: at(5) };
+    let two = || vec![Arc::new(job(1, "default", "noop", &[])), Arc::new(dead.clone())];
+    store.restore(two()).await.expect("two new ids");
+    assert_eq!(state(store, id(2)).await, StateName::DeadLettered);
+    assert!(matches!(store.restore(two()).await, Err(InsertError::Taken(_))), "an id is given once");
+    assert_eq!(store.sweep(at(100_005)).await.expect("an answer"), 1, "a restored dead letter has its time");
+}
+
+async fn logs_what_the_run_writes(store: &dyn Store) {
+    let id = insert(store, job(1, "default", "noop", &[])).await;
+    let log = async |run, text: &str| {
+        store.log(id, run, LogLine::new(at(1), 1, LogLevel::Info, text)).await.expect("an answer");
+        let job = store.get(id).await.expect("an answer").expect("the job");
+        job.spec.log.lines().iter().map(|line| line.message.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(log(1, "too early").await, [""; 0]);
+    let run = store.apply(id, Change::Start, at(1)).await.expect("it starts").runs;
+    assert_eq!(log(run, "a").await, ["a"]);
+    assert_eq!(log(run + 1, "of another run").await, ["a"]);
+    assert_eq!(log(run, "b").await, ["a", "b"]);
+    store.apply(id, Change::Settle { run, ending: completed() }, at(2)).await.expect("it settles");
+    assert_eq!(log(run, "too late").await, ["a", "b"]);
+    store.log(self::id(9), 1, LogLine::new(at(1), 1, LogLevel::Info, "x")).await.expect("of no job: dropped");
 }
 
 async fn applies_or_refuses(store: &dyn Store) {
@@ -169,13 +206,18 @@ async fn tells_what_is_due(store: &dyn Store) {
     assert_eq!(due(360, 10).await.0, vec![id(1), id(7)], "a job wakes to expire");
 }
 
-fn query(filter: Filter, before: Option<JobId>, limit: usize) -> ListQuery {
+pub(super) fn query(filter: Filter, before: Option<JobId>, limit: usize) -> ListQuery {
     ListQuery { filter, before, limit }
 }
 
-async fn ids(store: &dyn Store, query: ListQuery) -> (Vec<u128>, Option<JobId>) {
+pub(super) async fn ids(store: &dyn Store, query: ListQuery) -> (Vec<u128>, Option<JobId>) {
     let page = store.list(&query).await.expect("an answer");
     (page.jobs.iter().map(|job| job.id().as_uuid().as_u128()).collect(), page.next)
+}
+
+/// The numbers of all jobs, newest first.
+pub(super) async fn all(store: &dyn Store) -> Vec<u128> {
+    ids(store, query(Filter::default(), None, 100)).await.0
 }
 
 async fn lists_newest_first(store: &dyn Store) {
@@ -261,100 +303,6 @@ async fn counts_every_state(store: &dyn Store) {
         0,
         "what is gone is not counted"
     );
-}
-
-async fn forgets_by_age(store: &dyn Store) {
-    insert(store, job(1, "default", "noop", &[])).await;
-    insert(store, job(2, "default", "noop", &[])).await;
-    insert(store, job(3, "default", "noop", &[])).await;
-    finish(store, id(1), completed(), 0).await;
-    finish(store, id(2), failed(false, 0), 0).await;
-    assert_eq!(store.sweep(at(9_999)).await.expect("an answer"), 0);
-    assert_eq!(store.sweep(at(10_000)).await.expect("an answer"), 1);
-    assert!(store.get(id(1)).await.expect("an answer").is_none(), "its time is up");
-    assert_eq!(state(store, id(2)).await, StateName::DeadLettered);
-    // A job that was retried in time is not forgotten at the time of its first end.
-    store.apply(id(2), Change::Retry { turn: 1 }, at(99_000)).await.expect("a dead letter is retried");
-    assert_eq!(store.sweep(at(100_000)).await.expect("an answer"), 0);
-    finish(store, id(2), failed(false, 0), 101_000).await;
-    assert_eq!(store.sweep(at(200_999)).await.expect("an answer"), 0);
-    assert_eq!(store.sweep(at(201_000)).await.expect("an answer"), 1);
-    assert_eq!(state(store, id(3)).await, StateName::Pending, "only finished jobs are forgotten");
-    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [3]);
-}
-
-async fn forgets_by_number(store: &dyn Store) {
-    for n in 1..=5 {
-        insert(store, job(n, "default", "noop", &[])).await;
-    }
-    finish(store, id(1), failed(false, 0), 1).await;
-    for (n, left) in [(2, vec![5, 4, 3, 2, 1]), (3, vec![5, 4, 3, 2, 1]), (4, vec![5, 4, 3, 1])] {
-        finish(store, id(n), completed(), i64::try_from(n).expect("a small number")).await;
-        assert_eq!(
-            ids(store, query(Filter::default(), None, 9)).await.0,
-            left,
-            "three are kept, dead letters longest"
-        );
-    }
-}
-
-async fn removes_what_is_as_expected(store: &dyn Store) {
-    let dead = StateName::DeadLettered;
-    let remove = async |n, state| store.remove(id(n), state).await.expect("an answer");
-    for n in 1..=3 {
-        insert(store, job(n, "default", "noop", &[])).await;
-    }
-    finish(store, id(1), failed(false, 0), 1).await;
-    finish(store, id(2), failed(false, 0), 2).await;
-    assert!(!remove(9, dead).await, "there is no such job");
-    assert!(!remove(3, dead).await, "it is pending");
-    assert!(!remove(1, StateName::Completed).await, "it is in another state");
-    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [3, 2, 1], "nothing has changed");
-    assert!(remove(1, dead).await);
-    assert!(!remove(1, dead).await, "once");
-    assert!(store.get(id(1)).await.expect("an answer").is_none());
-    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [3, 2]);
-    let counts = store.counts(&queue("default")).await.expect("an answer");
-    assert_eq!((counts.get(dead), counts.get(StateName::Pending)), (1, 1), "what is gone is not counted");
-    assert!(matches!(
-        store.apply(id(1), Change::Redrive { turn: 1 }, at(3)).await,
-        Err(ApplyError::NotFound)
-    ));
-    // Somebody sent it round in between.
-    store.apply(id(2), Change::Redrive { turn: 1 }, at(3)).await.expect("a dead letter is redriven");
-    assert!(!remove(2, dead).await);
-    assert_eq!(state(store, id(2)).await, StateName::Pending);
-    // What was removed takes nobody else's place among those that are kept.
-    for n in 11..=13 {
-        insert(store, job(n, "default", "noop", &[])).await;
-        finish(store, id(n), completed(), 20).await;
-    }
-    assert_eq!(ids(store, query(Filter::default(), None, 9)).await.0, [13, 12, 11, 3, 2]);
-    insert(store, job(1, "default", "noop", &[])).await;
-    assert_eq!(state(store, id(1)).await, StateName::Pending, "nothing is left of the first one");
-}
-
-/// However many remove the same job at once, one of them is told that it did.
-async fn one_of_many_removes(store: Arc<dyn Store>) {
-    let id = insert(&*store, job(1, "default", "noop", &[])).await;
-    finish(&*store, id, failed(false, 0), 1).await;
-    let removers: Vec<_> = (0..16)
-        .map(|n| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                if n % 2 == 0 {
-                    store.remove(id, StateName::DeadLettered).await.expect("an answer")
-                } else {
-                    store.apply(id, Change::Redrive { turn: 0 }, at(2)).await.is_ok()
-                }
-            })
-        })
-        .collect();
-    let mut winners = 0;
-    for remover in removers {
-        winners += usize::from(remover.await.expect("it does not panic"));
-    }
-    assert_eq!(winners, 1);
 }
 
 /// However many settle the same run at once, one of them does.

@@ -1,71 +1,59 @@
 //! A store in the memory of this process.
 //!
-//! The rows are in a sharded map; beside it stand three indexes, each behind a lock of its own that is held for a few
-//! instructions: the order of ids for lists, the due times of each queue, and the order of finishing for retention.
-//! Indexes change while their row is held, but are read without it, so whoever takes an id from one looks at the row.
+//! The rows are in a sharded map; beside it stand four indexes, each behind a lock of its own that is held for a few
+//! instructions: the order of ids for lists, the due times and the ages of each queue, the order of finishing for
+//! retention, and the holders of unique keys. Indexes change while their row is held, but are read without it, so whoever
+//! takes an id from one looks at the row.
 //!
 //! Order of locks: a row first, then an index; never the other way round.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
-use super::finished::{Finished, Retention};
-use super::{Answer, ApplyError, Counts, Due, Durability, InsertError, ListQuery, Page, Store, StoreError};
-use crate::job::{Change, Job, JobId, QueueName, StateName, Timestamp};
+use super::budget::{Bounds, Budget, Load};
+use super::finished::{self, Finished, Retention};
+use super::shelf::{Keys, Shelf, lock};
+use super::unique::{Holders, Row, without};
+use super::{
+    Answer, ApplyError, Counts, Due, Duplicate, Durability, InsertError, ListQuery, Page, Store, StoreError,
+};
+use crate::job::{Change, Hold, Job, JobId, KindName, LogLine, QueueName, StateName, Timestamp, UniqueKey};
+use crate::sync::{DashMap, Entry, Mutex};
 
-/// How many ids a list looks at before it lets others at the index.
-const LIST_STEP: usize = 256;
+/// How many ids a list looks at, and how many jobs a sweep forgets, before it lets others at the index and the thread.
+const STEP: usize = 256;
 
-/// A store that lives and dies with the process.
+/// A store that lives and dies with the process. How it keeps unique keys stands in `unique.rs`.
 pub struct MemoryStore {
-    rows: DashMap<JobId, Arc<Job>, RandomState>,
+    pub(super) rows: DashMap<JobId, Arc<Job>, RandomState>,
     order: Mutex<BTreeSet<JobId>>,
     shelves: HashMap<QueueName, Shelf, RandomState>,
-    finished: Mutex<Finished>,
+    pub(super) finished: Mutex<Finished>,
+    pub(super) holders: Mutex<Holders>,
     retention: Retention,
-}
-
-/// What is counted and awaited in one queue.
-#[derive(Default)]
-struct Shelf {
-    counts: [AtomicU64; StateName::ALL.len()],
-    due: Mutex<BTreeSet<(Timestamp, JobId)>>,
-}
-
-/// What the indexes know of a row.
-#[derive(Clone, Copy)]
-struct Keys {
-    state: StateName,
-    wakes_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-}
-
-impl Keys {
-    fn of(job: &Job) -> Self {
-        Self { state: job.state.name(), wakes_at: job.wakes_at(), finished_at: job.state.finished_at() }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks can leave half a change behind.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) budget: Budget,
 }
 
 impl MemoryStore {
-    /// An empty store for the jobs of these queues.
+    /// An empty store for the jobs of these queues. It takes whatever comes until it is told its bounds.
     pub fn new(queues: impl IntoIterator<Item = QueueName>, retention: Retention) -> Self {
         Self {
             rows: DashMap::default(),
             order: Mutex::default(),
             shelves: queues.into_iter().map(|queue| (queue, Shelf::default())).collect(),
             finished: Mutex::default(),
+            holders: Mutex::default(),
             retention,
+            budget: Budget::new(Bounds::NONE),
         }
+    }
+
+    /// Sets how much it holds; to be called while it is empty.
+    #[must_use]
+    pub fn bounded_by(self, bounds: Bounds) -> Self {
+        Self { budget: Budget::new(bounds), ..self }
     }
 
     /// How many jobs are held, finished ones included.
@@ -78,81 +66,122 @@ impl MemoryStore {
         self.rows.is_empty()
     }
 
+    /// The bytes that all jobs take together, as [`Job::weight`] counts them.
+    pub fn memory(&self) -> u64 {
+        self.budget.held()
+    }
+
     fn shelf(&self, queue: &QueueName) -> Result<&Shelf, StoreError> {
         self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
     }
 
-    fn insert_now(&self, jobs: &[Arc<Job>]) -> Result<(), InsertError> {
+    fn insert_now(&self, jobs: &[Arc<Job>], anyway: bool) -> Result<Vec<Duplicate>, InsertError> {
         for job in jobs {
             self.shelf(&job.spec.queue)?;
         }
-        for (n, job) in jobs.iter().enumerate() {
-            let vacant = match self.rows.entry(job.id()) {
-                Entry::Vacant(entry) => {
-                    // Indexed while the row is held: nobody can change it before the indexes know of it.
-                    let row = entry.insert(Arc::clone(job));
-                    self.reindex(&row, None, Some(Keys::of(&row)))?;
-                    true
+        let load = |jobs: &[Arc<Job>]| Load::of(jobs.iter().map(|job| Keys::of(job)));
+        if anyway {
+            self.budget.take_anyway(load(jobs));
+        } else {
+            self.make_room(load(jobs))?;
+        }
+        // Of jobs without a unique key there is none, and then this costs nothing.
+        let mut duplicates: Vec<Duplicate> = Vec::new();
+        for (index, job) in jobs.iter().enumerate() {
+            match self.insert_row(job)? {
+                Row::Kept => {}
+                Row::HeldBy(holder) => {
+                    self.budget.give_back(load(&jobs[index..=index]));
+                    duplicates.push(Duplicate { index, holder });
                 }
-                Entry::Occupied(_) => false,
-            };
-            // Not inside the match: its guard may hold the very shard that the others are in.
-            if !vacant {
-                for inserted in &jobs[..n] {
-                    self.remove_if(inserted.id(), |_| true);
+                Row::Taken => {
+                    self.budget.give_back(load(&jobs[index..]));
+                    for (_, inserted) in without(&duplicates, &jobs[..index]) {
+                        self.remove_if(inserted.id(), |_| true);
+                    }
+                    return Err(InsertError::Taken(job.id()));
                 }
-                return Err(InsertError::Taken(job.id()));
             }
         }
-        lock(&self.order).extend(jobs.iter().map(|job| job.id()));
-        Ok(())
+        lock(&self.order).extend(without(&duplicates, jobs).map(|(_, job)| job.id()));
+        Ok(duplicates)
+    }
+
+    fn insert_row(&self, job: &Arc<Job>) -> Result<Row, StoreError> {
+        let keys = Keys::of(job);
+        let now = job.spec.created_at;
+        loop {
+            let held_by = match self.rows.entry(job.id()) {
+                Entry::Occupied(_) => return Ok(Row::Taken),
+                // Claimed and indexed while the row is held: who finds it by its key waits until it is there, and nobody
+                // can change it before the indexes know of it.
+                Entry::Vacant(entry) => match self.claim(job, keys.hold, now) {
+                    Ok(()) => {
+                        let row = entry.insert(Arc::clone(job));
+                        self.index(&row, None, Some(keys))?;
+                        return Ok(Row::Kept);
+                    }
+                    Err(holder) => holder,
+                },
+            };
+            // Not inside the match: its guard may hold the very shard that the holder is in. Whoever has let go of the
+            // key in between leaves it to the next round.
+            if let Some(holder) = self.holding(held_by, now) {
+                return Ok(Row::HeldBy(holder));
+            }
+        }
     }
 
     fn apply_now(&self, id: JobId, change: Change, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
         let mut row = self.rows.get_mut(&id).ok_or(ApplyError::NotFound)?;
         let before = Keys::of(&row);
+        let retried = matches!(change, Change::Retry { .. } | Change::Redrive { .. });
+        if retried {
+            self.claim(&row, Hold::Kept, at).map_err(ApplyError::KeyHeld)?;
+        }
         // Copies the job only while a reader holds it.
-        Arc::make_mut(&mut row).apply(change, at)?;
+        if let Err(refused) = Arc::make_mut(&mut row).apply(change, at) {
+            if retried {
+                lock(&self.holders).follow(&row, before.hold);
+            }
+            return Err(refused.into());
+        }
         let job = Arc::clone(&row);
-        self.reindex(&job, Some(before), Some(Keys::of(&job)))?;
+        let after = Keys::of(&job);
+        self.reindex(&job, before, after)?;
         drop(row);
         if job.state.is_terminal() {
             self.trim();
         }
+        if (after.bytes > before.bytes || job.state.is_terminal()) && self.budget.is_over(0) {
+            self.relieve(id);
+        }
         Ok(job)
     }
 
+    /// Brings everything up to date with a row that has changed.
+    pub(super) fn reindex(&self, job: &Job, before: Keys, after: Keys) -> Result<(), StoreError> {
+        self.budget.change(&before, &after);
+        self.index(job, Some(before), Some(after))
+    }
+
     /// Brings the indexes up to date with a row that has come, changed or gone.
-    fn reindex(&self, job: &Job, before: Option<Keys>, after: Option<Keys>) -> Result<(), StoreError> {
-        let shelf = self.shelf(&job.spec.queue)?;
-        let (old_state, new_state) = (before.map(|keys| keys.state), after.map(|keys| keys.state));
-        if old_state != new_state {
-            if let Some(new) = new_state {
-                shelf.counts[new as usize].fetch_add(1, Ordering::Relaxed);
-            }
-            if let Some(old) = old_state {
-                shelf.counts[old as usize].fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        let wakes_at = |keys: Option<Keys>| keys.and_then(|keys| keys.wakes_at);
-        if wakes_at(before) != wakes_at(after) {
-            let mut due = lock(&shelf.due);
-            if let Some(old) = wakes_at(before) {
-                due.remove(&(old, job.id()));
-            }
-            if let Some(new) = wakes_at(after) {
-                due.insert((new, job.id()));
-            }
-        }
-        let finished = |keys: Option<Keys>| keys.and_then(|keys| Some((keys.state, keys.finished_at?)));
-        if finished(before) != finished(after) {
+    fn index(&self, job: &Job, before: Option<Keys>, after: Option<Keys>) -> Result<(), StoreError> {
+        let id = job.id();
+        self.shelf(&job.spec.queue)?.note(id, before, after);
+        let end = |keys: Option<Keys>| keys.and_then(|keys| keys.end());
+        if end(before) != end(after) {
             let mut index = lock(&self.finished);
-            if finished(before).is_some() {
-                index.leave();
+            if let Some(end) = end(before) {
+                index.leave(end, id, &self.retention);
             }
-            if let Some((state, at)) = finished(after) {
-                index.enter(state, at, job.id());
+            if let Some(end) = end(after) {
+                index.enter(end, id, &self.retention);
             }
+        }
+        let hold = |keys: Option<Keys>| keys.map_or(Hold::Free, |keys| keys.hold);
+        if before.is_some() && hold(before) != hold(after) {
+            lock(&self.holders).follow(job, hold(after));
         }
         Ok(())
     }
@@ -167,62 +196,39 @@ impl MemoryStore {
         }
     }
 
-    fn sweep_now(&self, now: Timestamp) -> usize {
-        self.drop_stale();
+    async fn sweep_now(&self, now: Timestamp) -> usize {
         let mut forgotten = 0;
         loop {
-            let past = lock(&self.finished).one_past(&self.retention, now);
-            match past {
-                Some(entry) => forgotten += usize::from(self.forget(entry)),
-                None => return forgotten,
+            for _ in 0..STEP {
+                let past = lock(&self.finished).one_past(&self.retention, now);
+                match past {
+                    Some(entry) => forgotten += usize::from(self.forget(entry)),
+                    None => return forgotten,
+                }
             }
-        }
-    }
-
-    /// Throws stale entries away when there are many. They are looked up without the lock: a row comes before an index,
-    /// always.
-    fn drop_stale(&self) {
-        for state in [StateName::Completed, StateName::DeadLettered] {
-            let entries = lock(&self.finished).take_if_stale(state);
-            let Some(entries) = entries else { return };
-            let is_live = |(at, id): &(Timestamp, JobId)| {
-                self.rows.get(id).is_some_and(|row| row.state.finished_at() == Some(*at))
-            };
-            let kept = entries.into_iter().filter(is_live).collect();
-            lock(&self.finished).put_back(state, kept);
+            // A hundred thousand can be past at once.
+            tokio::task::yield_now().await;
         }
     }
 
     /// Removes a row, if it is still the one that finished at this time; says whether it was.
-    fn forget(&self, (at, id): (Timestamp, JobId)) -> bool {
+    pub(super) fn forget(&self, (at, id): finished::Entry) -> bool {
         self.remove_if(id, |job| job.state.finished_at() == Some(at))
     }
 
     fn remove_if(&self, id: JobId, really: impl Fn(&Job) -> bool) -> bool {
         match self.rows.entry(id) {
             Entry::Occupied(row) if really(row.get()) => {
+                let keys = Keys::of(row.get());
                 // While the row is held, as always; an unknown queue cannot be: it was looked up when it was inserted.
-                let _ = self.reindex(row.get(), Some(Keys::of(row.get())), None);
+                let _ = self.index(row.get(), Some(keys), None);
+                self.budget.give_back(Load::of(std::iter::once(keys)));
                 row.remove();
             }
             Entry::Occupied(_) | Entry::Vacant(_) => return false,
         }
         lock(&self.order).remove(&id);
         true
-    }
-
-    fn due_now(&self, queue: &QueueName, now: Timestamp, limit: usize) -> Result<Due, StoreError> {
-        let index = lock(&self.shelf(queue)?.due);
-        let mut entries = index.iter();
-        let mut due = Due::default();
-        for (at, id) in entries.by_ref() {
-            if *at > now || due.ids.len() == limit {
-                due.next = Some(*at);
-                break;
-            }
-            due.ids.push(*id);
-        }
-        Ok(due)
     }
 
     async fn list_now(&self, query: &ListQuery) -> Page {
@@ -232,8 +238,8 @@ impl MemoryStore {
             let ids: Vec<JobId> = {
                 let order = lock(&self.order);
                 match before {
-                    Some(id) => order.range(..id).rev().take(LIST_STEP).copied().collect(),
-                    None => order.iter().rev().take(LIST_STEP).copied().collect(),
+                    Some(id) => order.range(..id).rev().take(STEP).copied().collect(),
+                    None => order.iter().rev().take(STEP).copied().collect(),
                 }
             };
             for id in &ids {
@@ -248,7 +254,7 @@ impl MemoryStore {
                     page.jobs.push(job);
                 }
             }
-            if ids.len() < LIST_STEP {
+            if ids.len() < STEP {
                 return page;
             }
             before = ids.last().copied();
@@ -263,8 +269,26 @@ impl Store for MemoryStore {
         Durability::Memory
     }
 
-    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>> {
-        Answer::now(self.insert_now(&jobs))
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>> {
+        Answer::now(self.insert_now(&jobs, false))
+    }
+
+    fn restore(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>> {
+        Answer::now(self.insert_now(&jobs, true))
+    }
+
+    fn log(&self, id: JobId, run: u32, line: LogLine) -> Answer<'_, Result<(), StoreError>> {
+        self.log_now(id, run, line);
+        Answer::now(Ok(()))
+    }
+
+    fn holder<'a>(
+        &'a self,
+        kind: &'a KindName,
+        key: &'a UniqueKey,
+        now: Timestamp,
+    ) -> Answer<'a, Result<Option<Arc<Job>>, StoreError>> {
+        Answer::now(Ok(self.holder_now(kind, key, now)))
     }
 
     fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>> {
@@ -285,7 +309,7 @@ impl Store for MemoryStore {
         now: Timestamp,
         limit: usize,
     ) -> Answer<'a, Result<Due, StoreError>> {
-        Answer::now(self.due_now(queue, now, limit))
+        Answer::now(self.shelf(queue).map(|shelf| shelf.due(now, limit)))
     }
 
     fn list<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Result<Page, StoreError>> {
@@ -293,36 +317,26 @@ impl Store for MemoryStore {
     }
 
     fn counts<'a>(&'a self, queue: &'a QueueName) -> Answer<'a, Result<Counts, StoreError>> {
-        let counts = self
-            .shelf(queue)
-            .map(|shelf| Counts(std::array::from_fn(|state| shelf.counts[state].load(Ordering::Relaxed))));
-        Answer::now(counts)
+        Answer::now(self.shelf(queue).map(Shelf::counts))
     }
 
     fn oldest_pending<'a>(
         &'a self,
         queue: &'a QueueName,
     ) -> Answer<'a, Result<Option<Timestamp>, StoreError>> {
-        let oldest = self.shelf(queue).map(|shelf| {
-            if shelf.counts[StateName::Pending as usize].load(Ordering::Relaxed) == 0 {
-                return None;
-            }
-            let pending = |job: &Job| match job.state {
-                crate::job::JobState::Pending { since, .. } if job.spec.queue == *queue => Some(since),
-                _ => None,
-            };
-            self.rows.iter().filter_map(|row| pending(&row)).min()
-        });
-        Answer::now(oldest)
+        Answer::now(self.shelf(queue).map(Shelf::oldest_pending))
     }
 
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>> {
-        Answer::now(Ok(self.sweep_now(now)))
+        Answer::later(async move { Ok(self.sweep_now(now).await) })
     }
 
     fn volatile(&self) -> Vec<Arc<Job>> {
         let ids: Vec<JobId> = lock(&self.order).iter().copied().collect();
-        let matters = |job: &Job| !job.state.is_terminal() || job.state.name() == StateName::DeadLettered;
+        let matters = |job: &Job| {
+            let is_dead = job.state.name() == StateName::DeadLettered;
+            !job.state.is_terminal() || is_dead || job.hold() != Hold::Free
+        };
         ids.iter()
             .filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row)))
             .filter(|job| matters(job))
@@ -331,46 +345,5 @@ impl Store for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn retries_leave_nothing_behind() {
-        use crate::job::{Ending, JobLog, JobState, KindName, Spec};
-        use std::time::Duration;
-        let queue = QueueName::new("default").unwrap();
-        let hour = Duration::from_hours(1);
-        let retention = Retention { completed: hour, dead_lettered: hour, max_finished: 10 };
-        let store = MemoryStore::new([queue.clone()], retention);
-        let spec = Spec {
-            id: JobId::MIN,
-            kind: KindName::new("noop").unwrap(),
-            queue,
-            payload: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
-            created_at: Timestamp::from_millis(0),
-            max_attempts: 1,
-            timeout: hour,
-            tags: Box::default(),
-            log: JobLog::default(),
-        };
-        let state = JobState::Pending { turn: Some(0), since: Timestamp::from_millis(0) };
-        store.insert(vec![Arc::new(Job::new(spec, state, None))]).await.unwrap();
-        for round in 1..=5_000 {
-            let at = Timestamp::from_millis(round);
-            let run = store.apply(JobId::MIN, Change::Start, at).await.unwrap().runs;
-            store.apply(JobId::MIN, Change::Settle { run, ending: Ending::Canceled }, at).await.unwrap();
-            store.sweep(at).await.unwrap();
-            store.apply(JobId::MIN, Change::Retry { turn: 0 }, at).await.unwrap();
-        }
-        let entries = lock(&store.finished).entries();
-        assert!(entries <= super::super::finished::STALE_ALLOWED + 1, "{entries} entries");
-    }
-
-    #[tokio::test]
-    async fn conforms() {
-        super::super::conformance::check(|queues, retention| {
-            Box::new(MemoryStore::new(queues, retention)) as Box<dyn Store>
-        })
-        .await;
-    }
-}
+#[path = "memory_tests.rs"]
+mod tests;

@@ -4,13 +4,22 @@
 //! takes one away on request. Both are conditional: they find the job as they expect it, or write nothing.
 
 mod answer;
+mod budget;
 mod finished;
+mod forget_conformance;
 mod memory;
+mod pressure;
 mod query;
+mod shelf;
+mod unique;
+mod unique_conformance;
+#[cfg(test)]
+mod unique_tests;
 
 pub mod conformance;
 
 pub use answer::Answer;
+pub use budget::Bounds;
 pub use finished::Retention;
 pub use memory::MemoryStore;
 pub use query::{Filter, ListQuery, Page};
@@ -20,7 +29,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::job::{Change, Job, JobId, QueueName, Refused, StateName, Timestamp};
+use crate::job::{
+    Change, Job, JobId, KindName, LogLine, QueueName, Refused, StateName, Timestamp, UniqueKey,
+};
 
 /// Keeps jobs.
 pub trait Store: Send + Sync + 'static {
@@ -29,10 +40,35 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps new jobs: all or none.
     ///
+    /// But for those whose unique key another job holds when they were made: they are not kept, and given back with the
+    /// one that is the same work. Of many that come at once with one key, exactly one is kept; a key is taken and its row
+    /// kept in one step, as with a unique index. See [`Job::hold`] for how long a job holds its key.
+    ///
     /// # Errors
     ///
-    /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same.
-    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<(), InsertError>>;
+    /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same;
+    /// [`InsertError::Full`] when there is no room for all of them.
+    fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>>;
+
+    /// The job that holds a unique key at this time, if one does.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not answer.
+    fn holder<'a>(
+        &'a self,
+        kind: &'a KindName,
+        key: &'a UniqueKey,
+        now: Timestamp,
+    ) -> Answer<'a, Result<Option<Arc<Job>>, StoreError>>;
+
+    /// Keeps jobs that were accepted before, all or none, however full the store is: what was accepted is not refused
+    /// a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::insert`], but never [`InsertError::Full`].
+    fn restore(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>>;
 
     /// The job as it stands.
     ///
@@ -43,9 +79,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes a job, and gives it back as it then stands.
     ///
+    /// A retry of a job that has let go of its unique key takes it again, or is refused when another job holds it.
+    ///
     /// # Errors
     ///
-    /// When there is no such job, when its state does not allow the change, or when the backend does not answer.
+    /// When there is no such job, when its state or the holder of its key does not allow the change, or when the backend
+    /// does not answer.
     fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>>;
 
     /// Forgets a job on request, if it is in this state at that very moment; says whether it was. Of several who ask at
@@ -55,6 +94,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// When the backend does not answer.
     fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>>;
+
+    /// Adds a line to the log of a job, if this run of it is under way; else the line is dropped. When memory is full the
+    /// oldest lines of the same job make room for it.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not answer.
+    fn log(&self, id: JobId, run: u32, line: LogLine) -> Answer<'_, Result<(), StoreError>>;
 
     /// The waiting jobs of a queue that are due, the longest overdue first, at most `limit`; and when the next one is.
     ///
@@ -92,16 +139,26 @@ pub trait Store: Send + Sync + 'static {
         queue: &'a QueueName,
     ) -> Answer<'a, Result<Option<Timestamp>, StoreError>>;
 
-    /// Forgets the finished jobs whose time is up; says how many.
+    /// Forgets the finished jobs whose time is up; says how many. A job that holds its unique key is not forgotten before
+    /// it lets go, however short the retention is; for want of room it is the last to go.
     ///
     /// # Errors
     ///
     /// When the backend does not answer.
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>>;
 
-    /// The jobs that would be gone with the process and still matter: everything that is not terminal, and the dead
-    /// letters, in the order of their ids. A store that outlives the process has none.
+    /// The jobs that would be gone with the process and still matter: everything that is not terminal, the dead letters,
+    /// and those that keep their unique key for a while after their end, in the order of their ids. A store that outlives the process has none.
     fn volatile(&self) -> Vec<Arc<Job>>;
+}
+
+/// A job that [`Store::insert`] did not keep, because another one is the same work. They come in the order of the jobs.
+#[derive(Clone, Debug)]
+pub struct Duplicate {
+    /// Which of the jobs that were to be inserted.
+    pub index: usize,
+    /// The one that holds its unique key.
+    pub holder: Arc<Job>,
 }
 
 /// What a crash would cost.
@@ -143,9 +200,44 @@ pub enum InsertError {
     /// There is a job of this id already.
     #[error("there is a job {0} already")]
     Taken(JobId),
+    /// There is no room, and nothing left that could be thrown away.
+    #[error("{0} is reached")]
+    Full(Limit),
     /// The backend does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a store that is full is full by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// So many bytes are taken by jobs that cannot be thrown away.
+    Memory(u64),
+    /// So many jobs are not finished.
+    Jobs(u64),
+}
+
+impl Limit {
+    /// The option that sets it.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Memory(_) => "limits.memory",
+            Self::Jobs(_) => "limits.jobs",
+        }
+    }
+
+    /// How much that is, in bytes or jobs.
+    pub const fn amount(self) -> u64 {
+        match self {
+            Self::Memory(amount) | Self::Jobs(amount) => amount,
+        }
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.option())
+    }
 }
 
 /// Why a job was not changed.
@@ -157,6 +249,9 @@ pub enum ApplyError {
     /// Its state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Its unique key belongs to another job by now.
+    #[error("its unique key belongs to the job {0}")]
+    KeyHeld(JobId),
     /// The backend does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -13,13 +13,27 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
-use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec};
+use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec, truncate};
 use crate::jobs::{Leash, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
 
 /// The longest that a handler can snooze.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
+
+/// How long the reason of a skip may be, in bytes; the rest is cut.
+const REASON_BYTES: usize = 1_024;
+
+/// How long a job that could not be started rests before it is delivered again.
+const START_REST: Duration = Duration::from_secs(1);
+/// How long the end of an attempt rests before the store is asked again to keep it. Without the last of them it stays as
+/// running until the drain, and is then run again.
+const SETTLE_RESTS: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1_600),
+    Duration::from_millis(6_400),
+];
 
 type Returned = std::thread::Result<Result<Outcome, Failure>>;
 
@@ -29,16 +43,26 @@ pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery:
     if desk.stop.hard.is_cancelled() {
         return;
     }
-    match desk.jobs.start(delivery.id()).await {
-        Ok(Started::Run(job)) => {
+    let error = match AssertUnwindSafe(desk.jobs.start(delivery.id())).catch_unwind().await {
+        Ok(Ok(Started::Run(job))) => {
             run_job(&desk, job, permit).await;
-            delivery.ack();
+            return delivery.ack();
         }
-        Ok(Started::Leave) => delivery.ack(),
-        // Given back to the queue by the drop of the delivery.
-        Err(error) => {
-            tracing::error!(job = %delivery.id(), error = chain(&error), "job could not be started");
-        }
+        Ok(Ok(Started::Leave)) => return delivery.ack(),
+        Ok(Err(error)) => desk.chain(&error),
+        Err(panic) => format!("panic: {}", panic_message(&*panic)),
+    };
+    tracing::error!(job = %delivery.id(), error, "job could not be started");
+    // The place is kept meanwhile: a store that does not answer must not be asked as fast as a core can ask.
+    rest(&desk, START_REST).await;
+    // Given back to the queue by the drop of the delivery.
+}
+
+/// Waits, unless everything is to stop.
+async fn rest(desk: &Desk, rest: Duration) {
+    tokio::select! {
+        () = desk.stop.hard.cancelled() => {}
+        () = tokio::time::sleep(rest) => {}
     }
 }
 
@@ -165,7 +189,10 @@ impl Desk {
                 }
                 Ending::Completed(ResultSlot::from(result))
             }
-            (_, Some(Ok(Ok(Outcome::Skipped(reason))))) => Ending::Skipped { reason },
+            (_, Some(Ok(Ok(Outcome::Skipped(reason))))) => {
+                let reason = self.jobs.hide(job, &reason);
+                Ending::Skipped { reason: truncate(&reason, REASON_BYTES).into() }
+            }
             (Some(Told::Canceled), _) => Ending::Canceled,
             (None | Some(Told::TimedOut), Some(Ok(Ok(Outcome::Snoozed(duration))))) => {
                 Ending::Snoozed { until: now.after(duration.min(LONGEST_SNOOZE)) }
@@ -193,7 +220,7 @@ impl Desk {
             Some(registered) => self.failed_under(job, &registered.settings, outcome, failure),
             None => {
                 let now = self.jobs.clock().now();
-                Ending::Failed { outcome, error: Arc::new(JobError::from(failure)), retry_at: now }
+                Ending::Failed { outcome, error: self.error(job, failure), retry_at: now }
             }
         }
     }
@@ -207,11 +234,17 @@ impl Desk {
     ) -> Ending {
         let clock = self.jobs.clock();
         let delay = settings.retry.delay(job.attempt, clock.chance(), failure.asked_delay());
-        Ending::Failed {
-            outcome,
-            error: Arc::new(JobError::from(failure)),
-            retry_at: clock.now().after(delay),
-        }
+        Ending::Failed { outcome, error: self.error(job, failure), retry_at: clock.now().after(delay) }
+    }
+
+    /// The error as the job keeps it: errors like to quote what they failed at.
+    fn error(&self, job: &Job, failure: Failure) -> Arc<JobError> {
+        Arc::new(JobError::from(failure.hidden(|text| self.jobs.hide(job, text))))
+    }
+
+    /// An error of our own with its causes, as it may stand in the log.
+    pub(super) fn chain(&self, error: &dyn std::error::Error) -> String {
+        self.jobs.redactor().line(&chain(error))
     }
 
     /// Settles, from outside, an attempt that blocks its thread: it can neither be told nor dropped.
@@ -242,20 +275,30 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
         Ending::Failed { outcome, error, .. } => Some((*outcome, Arc::clone(error))),
         _ => None,
     };
-    match desk.jobs.settle(spec.id, run.number, ending).await {
+    let mut rests = SETTLE_RESTS.into_iter();
+    let settled = loop {
+        match (desk.jobs.settle(spec.id, run.number, ending.clone()).await, rests.next()) {
+            (Err(ApplyError::Store(error)), Some(pause)) if !desk.stop.hard.is_cancelled() => {
+                tracing::warn!(job = %spec.id, error = chain(&error), "attempt could not be settled, trying again");
+                rest(desk, pause).await;
+            }
+            (settled, _) => break settled,
+        }
+    };
+    match settled {
         Ok(settled) => {
             // A healthy job writes no line. The message of an error can quote a payload, so that it stays in the job.
             if let Some((outcome, error)) = failure {
                 tracing::warn!(
                     job = %spec.id, kind = %spec.kind, queue = %spec.queue, attempt = run.attempt,
-                    max_attempts = spec.max_attempts, outcome = outcome.as_str(), code = &*error.code,
+                    max_attempts = spec.max_attempts, outcome = outcome.as_str(), code = desk.jobs.redactor().line(&error.code),
                     state = settled.state.name().as_str(), "attempt failed"
                 );
             }
             true
         }
         // It was settled from outside, because it had not stopped in time.
-        Err(ApplyError::Refused(_) | ApplyError::NotFound) => {
+        Err(ApplyError::Refused(_) | ApplyError::NotFound | ApplyError::KeyHeld(_)) => {
             tracing::warn!(
                 job = %spec.id, kind = %spec.kind, attempt = run.attempt,
                 "late end of an abandoned attempt ignored"
@@ -263,7 +306,7 @@ async fn settle(desk: &Desk, run: &Run, ending: Ending) -> bool {
             false
         }
         Err(ApplyError::Store(error)) => {
-            tracing::error!(job = %spec.id, error = chain(&error), "attempt could not be settled");
+            tracing::error!(job = %spec.id, error = desk.chain(&error), "attempt could not be settled");
             false
         }
     }
@@ -283,7 +326,7 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// An error with its causes, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::chain;
 use super::pool::Desk;
 use crate::job::{Job, JobId};
 use crate::jobs::Line;
@@ -24,7 +23,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
             Ok(rest) => rest,
             Err(Halt::Closed) => return,
             Err(Halt::Store(error)) => {
-                tracing::error!(queue = %line.name, error = chain(&error), "due jobs could not be looked up");
+                tracing::error!(queue = %line.name, error = desk.chain(&error), "due jobs could not be looked up");
                 PERIOD
             }
         };
@@ -86,7 +85,7 @@ async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<bool, Halt> {
     match moved {
         // Refused or gone: somebody canceled or retried it while it waited for room.
         Ok(()) => Ok(true),
-        Err(ApplyError::Refused(_) | ApplyError::NotFound) => Ok(false),
+        Err(ApplyError::Refused(_) | ApplyError::NotFound | ApplyError::KeyHeld(_)) => Ok(false),
         Err(ApplyError::Store(error)) => Err(Halt::Store(error)),
     }
 }

@@ -1,5 +1,6 @@
 //! The pool: everything that runs in the background, and how it is stopped.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -136,9 +137,10 @@ impl Pool {
     pub(crate) async fn abandon_all(&self) -> usize {
         let mut abandoned = 0;
         for job in self.desk.jobs.store().volatile() {
-            if let JobState::Processing { run, .. } = job.state
-                && self.desk.jobs.settle(job.id(), run, Ending::Interrupted).await.is_ok()
-            {
+            let JobState::Processing { run, .. } = job.state else { continue };
+            let settling = self.desk.jobs.settle(job.id(), run, Ending::Interrupted);
+            // Whatever this one does to the store, the others must still be spilled.
+            if let Ok(Ok(_)) = AssertUnwindSafe(settling).catch_unwind().await {
                 if let Some(leash) = self.desk.jobs.running().get(job.id()).filter(|leash| leash.run() == run)
                 {
                     self.desk.abandon(&job, &leash);
@@ -154,6 +156,8 @@ impl Pool {
 /// make all attempts of all queues pass through one lock.
 async fn pass_on_hard_stop(desk: Arc<Desk>) {
     tokio::select! {
+        // Whoever drops the pool cancels both at once, and the attempts must be told.
+        biased;
         () = desk.stop.hard.cancelled() => desk.jobs.running().cancel_all(desk.jobs.clock().elapsed()),
         () = desk.ended.cancelled() => {}
     }
@@ -187,7 +191,7 @@ struct ToJobs(Jobs);
 
 impl Reporter for ToJobs {
     fn progress<'a>(&'a self, job: &'a Job, progress: Progress) -> BoxFuture<'a, ()> {
-        self.0.progress(job.id(), job.runs, progress).boxed()
+        self.0.progress(job, progress).boxed()
     }
 
     fn log<'a>(&'a self, job: &'a Job, level: LogLevel, message: &'a str) -> BoxFuture<'a, ()> {

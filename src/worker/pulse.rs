@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::MissedTickBehavior;
 
-use super::attempt::chain;
 use super::pool::Desk;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -30,7 +29,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
         }
         before = elapsed;
         if let Err(error) = desk.jobs.store().sweep(clock.now()).await {
-            tracing::error!(error = chain(&error), "finished jobs could not be swept");
+            tracing::error!(error = desk.chain(&error), "finished jobs could not be swept");
         }
         let_go_of_stuck(&desk).await;
     }

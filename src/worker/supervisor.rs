@@ -27,7 +27,7 @@ where
         let Err(panic) = AssertUnwindSafe(live()).catch_unwind().await else {
             return;
         };
-        let reason = panic_message(&*panic);
+        let reason = desk.jobs.redactor().line(panic_message(&*panic));
         let now = desk.jobs.clock().elapsed();
         deaths.retain(|death| now.saturating_sub(*death) < WINDOW);
         deaths.push(now);

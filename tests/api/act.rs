@@ -27,6 +27,8 @@ pub(crate) struct Act {
     bytes: Option<usize>,
     text: Option<String>,
     media_type: Option<String>,
+    /// Carried along and not looked at.
+    data: serde_json::Value,
     /// For faults of decoding.
     mood: Option<Mood>,
     count: Option<u8>,

@@ -74,9 +74,9 @@ async fn faults_point_into_the_array() {
         ),
         (json!({"kind": "noop", "payload": {"fail": "x"}}), "validation-failed", "/jobs/3/payload/fail: "),
         (
-            json!({"kind": "noop", "unique": {"key": "x"}}),
+            json!({"kind": "noop", "unique": {"key": ""}}),
             "validation-failed",
-            "/jobs/3/unique: is not supported by this version",
+            "/jobs/3/unique/key: a unique key is 1 to 255 characters without control characters",
         ),
     ] {
         let faults = app.post("/api/jobs/batch", &with(job)).await.faults(slug);

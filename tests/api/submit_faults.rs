@@ -8,7 +8,7 @@ use crate::app::{Answer, TestApp, assert_answer};
 pub(crate) fn horrible() -> Value {
     json!({
         "kind": "email", "quue": "mail", "queue": 7, "delay": 30, "run_at": "tomorrow", "max_attempts": "five",
-        "timeout": "60", "expires_in": "soon", "tags": ["", 5], "unique": {"key": "x"}, "callback_url": "x",
+        "timeout": "60", "expires_in": "soon", "tags": ["", 5], "unique": {"for": 5}, "callback_url": "x",
         "callback_events": [], "notify_email": "x", "a/b~c": 1,
         "payload": {"to": "no-address-9f", "cc": 5, "template": "welcom", "subject": "Hi-9f", "attachments": [{}]}
     })

@@ -34,7 +34,7 @@ fn chunked(body: &str) -> String {
 
 /// Sends a request with a body and reads the answer.
 async fn exchange(raw: &mut Raw, line: &str, headers: &str, body: &str, form: Form) -> RawAnswer {
-    let head = format!("{line} HTTP/1.1\r\nhost: x\r\n{headers}");
+    let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}");
     let length = format!("content-length: {}\r\n", body.len());
     match form {
         Form::Announced => raw.send(format!("{head}{length}\r\n{body}")).await,
@@ -58,7 +58,7 @@ async fn exchange(raw: &mut Raw, line: &str, headers: &str, body: &str, form: Fo
 }
 
 async fn is_usable(raw: &mut Raw) {
-    raw.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    raw.send("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let next = raw.answer().await;
     assert_eq!((next.status, next.body.as_str()), (200, "ok\n"));
 }
@@ -145,7 +145,7 @@ async fn a_body_beyond_the_limit_ends_the_connection() {
     futures_util::future::join_all(all).await;
     // One that announces too much is refused before it has sent anything.
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n").await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n").await;
     assert_eq!(raw.answer().await.status, 413);
     // One that sends all of it before it listens gets its answer too: the rest is read away for it.
     let mut raw = Raw::connect(&app).await;
@@ -154,7 +154,7 @@ async fn a_body_beyond_the_limit_ends_the_connection() {
     assert_eq!(answer.status, 413);
     // And one that goes on and on is refused.
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").await;
     raw.send(format!("400\r\n{}\r\n", "x".repeat(1024))).await;
     raw.send("1\r\nx\r\n").await;
     assert_eq!(raw.answer().await.status, 413);
@@ -169,12 +169,12 @@ async fn requests_in_a_row_are_answered_in_their_order() {
         let body = format!("{{\"kind\":\"{kind}\"}}");
         let length = body.len();
         format!(
-            "POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+            "POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
              \r\n{body}"
         )
     };
-    let get = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
-    let bodied = "GET /readyz HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nGET /";
+    let get = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let bodied = "GET /readyz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nGET /";
     raw.send([&post("noop"), get, &post("nope"), bodied, &post("noop"), get].concat()).await;
     for expected in [202, 200, 422, 200, 202, 200] {
         assert_eq!(raw.answer().await.status, expected);
@@ -214,7 +214,7 @@ async fn an_old_client_is_answered() {
 async fn a_client_that_wants_to_close_is_closed() {
     let app = TestApp::start().await;
     let mut raw = Raw::connect(&app).await;
-    raw.send("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    raw.send("GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     let answer = raw.answer().await;
     assert_eq!((answer.status, answer.headers["connection"].as_str()), (200, "close"));
     assert!(raw.is_closed().await);
@@ -222,7 +222,7 @@ async fn a_client_that_wants_to_close_is_closed() {
 
     let app = TestApp::with(|config| config.server.keep_alive = Duration::ZERO).await;
     let mut raw = Raw::connect(&app).await;
-    raw.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    raw.send("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let answer = raw.answer().await;
     assert_eq!((answer.status, answer.headers["connection"].as_str()), (200, "close"));
     assert!(raw.is_closed().await);
@@ -234,10 +234,10 @@ async fn what_is_no_request_is_refused_and_closed() {
     let app = TestApp::start().await;
     for request in [
         "nonsense\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
-        "POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
-        "POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nbad header\r\n\r\n",
+        "POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+        "POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
     ] {
         let mut raw = Raw::connect(&app).await;
         raw.send(request).await;
@@ -252,7 +252,7 @@ async fn what_is_no_request_is_refused_and_closed() {
 async fn a_chunked_body_that_breaks_off_is_malformed() {
     let app = TestApp::start().await;
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n").await;
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n").await;
     let answer = raw.answer().await;
     assert_eq!(answer.status, 400, "{}", answer.body);
     assert!(raw.is_closed().await);
@@ -283,13 +283,13 @@ async fn a_head_that_is_too_large_or_too_slow_is_refused() {
 async fn a_connection_that_breaks_off_leaves_nothing_behind() {
     let app = TestApp::start().await;
     let mut raw = Raw::connect(&app).await;
-    raw.send("POST /api/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n{\"kind\":")
+    raw.send("POST /api/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n{\"kind\":")
         .await;
     drop(raw);
     let id = app.hold().await;
     // Whoever waits and leaves gives up the waiting, not the job.
     let mut raw = Raw::connect(&app).await;
-    raw.send(format!("GET /api/jobs/{id} HTTP/1.1\r\nhost: x\r\nprefer: wait=60\r\n\r\n")).await;
+    raw.send(format!("GET /api/jobs/{id} HTTP/1.1\r\nhost: localhost\r\nprefer: wait=60\r\n\r\n")).await;
     drop(raw);
     app.let_go(1);
     app.until(&id, StateName::Completed).await;

@@ -76,7 +76,10 @@ async fn what_is_no_invoice_is_refused_at_the_door() {
     let line = |price: Value| json!({"text": "x", "quantity": 1, "unit_price": price});
     for (payload, pointers) in [
         (json!({"customer": "Ada", "lines": [line(json!("1.00"))]}), vec!["/payload/number"]),
-        (json!({"number": "1", "customer": "Ada", "lines": [line(json!("secret"))]}), vec!["/payload/lines/0/unit_price"]),
+        (
+            json!({"number": "1", "customer": "Ada", "lines": [line(json!("secret"))]}),
+            vec!["/payload/lines/0/unit_price"],
+        ),
         (json!({"number": 1, "customer": "Ada", "lines": []}), vec!["/payload/lines", "/payload/number"]),
         (json!([1, 2]), vec!["/payload"]),
     ] {
@@ -84,8 +87,12 @@ async fn what_is_no_invoice_is_refused_at_the_door() {
         let answer = server.client.post(format!("{}/api/jobs", server.base)).json(&job).send().await.unwrap();
         assert_eq!(answer.status(), 422);
         let problem: Value = answer.json().await.unwrap();
-        let mut found: Vec<&str> =
-            problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+        let mut found: Vec<&str> = problem["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap())
+            .collect();
         found.sort_unstable();
         assert_eq!(found, pointers, "{problem}");
         assert!(!problem.to_string().contains("secret"), "{problem}");

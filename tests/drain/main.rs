@@ -2,6 +2,7 @@
 
 mod account;
 mod dead_letters;
+mod killed;
 mod process;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "../support/smtp.rs"]

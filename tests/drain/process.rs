@@ -24,6 +24,8 @@ pub(crate) const CANARIES: [&str; 3] = ["canary-payload-8d1f", "canary-address-5
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     pub(crate) sets: Vec<String>,
+    /// Whether no file may grow beyond 100 kB, as on a disk that is full then.
+    pub(crate) is_tight: bool,
 }
 
 /// A process that serves. Killed when it is dropped.
@@ -57,7 +59,8 @@ pub(crate) struct Report {
 
 impl Place {
     pub(crate) fn new(sets: &[&str]) -> Self {
-        Self { folder: TempDir::new().unwrap(), sets: sets.iter().map(|set| (*set).to_owned()).collect() }
+        let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+        Self { folder: TempDir::new().unwrap(), sets, is_tight: false }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -84,7 +87,13 @@ impl Place {
     }
 
     fn spawn(&self, more: &[&str]) -> (Child, Log) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
+        let program = env!("CARGO_BIN_EXE_backroom");
+        let mut command = Command::new(program);
+        if self.is_tight {
+            // A write beyond the limit fails, where the signal that comes with it is ignored.
+            command = Command::new("sh");
+            command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"", program]);
+        }
         let fixed = ["server.bind=127.0.0.1:0", "server.http_workers=2", "log.format=json"];
         for set in fixed.into_iter().chain(self.sets.iter().map(String::as_str)).chain(more.iter().copied()) {
             command.args(["--set", set]);
@@ -115,7 +124,8 @@ impl Place {
     pub(crate) async fn start_with(&self, more: &[&str]) -> Process {
         let (child, log) = self.spawn(more);
         let listening = message(&log, "listening").await;
-        let base = format!("http://{}", listening["address"].as_str().unwrap());
+        let text = |name: &str| listening[name].as_str().unwrap().to_owned();
+        let base = format!("{}://{}", text("scheme"), text("address"));
         Process {
             child,
             base,
@@ -180,6 +190,11 @@ impl Process {
 
     pub(crate) fn signal(&self, signal: Signal) {
         nix::sys::signal::kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
+    }
+
+    /// Ends it on the spot.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
     }
 
     pub(crate) async fn message(&self, wanted: &str) -> Value {

@@ -100,3 +100,23 @@ async fn a_signal_during_the_start_loses_nothing() {
         assert_eq!(place.spilled(), left);
     }
 }
+
+#[tokio::test]
+async fn beyond_loopback_it_takes_a_token() {
+    let place = Place::new(&["server.bind=0.0.0.0:0"]);
+    let open = place.fail(&[]).await;
+    assert_eq!(open.code, Some(78), "{}", open.text());
+    assert!(open.text().contains("server.bind: 0.0.0.0 is beyond loopback"), "{}", open.text());
+    let both = place.fail(&["auth.token=canary-token-0123456789", "auth.mode=none"]).await;
+    assert_eq!(both.code, Some(78), "{}", both.text());
+    assert!(both.text().contains("auth.mode: is \"none\""), "{}", both.text());
+    assert!(!both.text().contains("canary-token"), "{}", both.text());
+
+    let file = place.path("token");
+    std::fs::write(&file, "canary-token-0123456789\n").unwrap();
+    let process = place.start_with(&[&format!("auth.token_file={}", file.display())]).await;
+    assert_eq!(process.post(&noop(&json!({}))).await.status(), 401);
+    let ended = process.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.text());
+    assert!(!ended.text().contains("canary-token"), "{}", ended.text());
+}

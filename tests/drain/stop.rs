@@ -24,10 +24,10 @@ async fn an_idle_server_stops_at_once_and_leaves_nothing_behind() {
         let process = place.start().await;
         assert_eq!(place.files(), ["backroom.spill.jsonl.lock"]);
         assert_eq!(process.get("/api/jobs").await["items"], json!([]));
-        // It does not reload and does not die.
+        // It has nothing to reload and does not die.
         process.signal(Signal::SIGHUP);
         process
-            .message("SIGHUP ignored: this version does not reload its configuration; restart it instead")
+            .message("nothing to reload: the configuration is read at start only; restart to change it")
             .await;
         process.signal(signal);
         let (ended, took) = timed(process.ended()).await;

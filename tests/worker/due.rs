@@ -139,6 +139,7 @@ fn found(g: &Gated, kind: &str, payload: &str, since: i64) -> Arc<Job> {
         max_attempts: 3,
         timeout: Duration::from_secs(1),
         tags: Box::default(),
+        unique: None,
         log: JobLog::default(),
     };
     let since = backroom::job::Timestamp::from_millis(EPOCH.as_millis() + since);

@@ -99,6 +99,7 @@ impl Setup {
             cancel_grace: self.cancel_grace,
             sensitive: Vec::new(),
             retry_profile: "test".into(),
+            unique_by: backroom::handler::UniqueBy::default(),
         };
         registry.register(Act(act), settings).unwrap();
         let retention = Retention {

@@ -1,0 +1,229 @@
+//! What a job takes in memory, and how it is made lighter when there is none left.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::record::{ATTEMPTS_KEPT, Attempt, Job, Spec, truncate};
+use super::state::{JobError, JobResult, JobState, ResultSlot};
+use super::{Progress, StateName, Tag, Unique};
+
+/// What the allocator adds to a piece of memory: its header and the rounding up.
+pub(crate) const ALLOCATION: usize = 16;
+/// The two counts of an `Arc`.
+const COUNTS: usize = 16;
+/// A row beside its texts: the job, its spec, and its entries in the map and the indexes of a store. These were measured
+/// (`tests/soak.rs`): with 256 bytes for them a small completed job counts 807 bytes and takes 765.
+const ROW: usize = size_of::<Job>() + size_of::<Spec>() + 256;
+/// How much of the code and of the message of an error stays when memory is full.
+const CODE_KEPT: usize = 64;
+const MESSAGE_KEPT: usize = 128;
+/// What the history of a job may take when memory is full: each job pays for it when it is accepted, so that no attempt
+/// can take more than there is.
+const HISTORY: usize = ATTEMPTS_KEPT * size_of::<Attempt>() + ALLOCATION + error(CODE_KEPT, MESSAGE_KEPT);
+
+impl Job {
+    /// The bytes of memory that the job takes in a store. Counted from what it holds, without a look at the allocator;
+    /// the same job has the same weight until it changes or its log grows.
+    pub fn weight(&self) -> usize {
+        let spec = &*self.spec;
+        let names = spec.kind.as_str().len() + spec.queue.as_str().len() + 2 * (COUNTS + ALLOCATION);
+        let tag = |tag: &Tag| size_of::<Tag>() + tag.as_str().len() + COUNTS + ALLOCATION;
+        // Here and in the index of keys, of which the larger part is for others.
+        let unique = spec
+            .unique
+            .as_ref()
+            .map_or(0, |unique| 2 * (size_of::<Unique>() + unique.key.as_str().len() + ALLOCATION));
+        let tags: usize = spec.tags.iter().map(tag).sum();
+        // A completed job has no attempt before it.
+        let least = if self.state.name() == StateName::Completed { 0 } else { HISTORY };
+        ROW + spec.payload.get().len()
+            + names
+            + tags
+            + unique
+            + spec.log.bytes()
+            + self.history().max(least)
+            + self.end()
+    }
+
+    /// The bytes of what grows from attempt to attempt.
+    fn history(&self) -> usize {
+        let attempts = self.attempts.capacity() * size_of::<Attempt>() + ALLOCATION;
+        let errors: usize =
+            self.attempts.iter().filter_map(|attempt| attempt.error.as_deref()).map(error_of).sum();
+        // It is mostly that of the last attempt, and the same.
+        let latest =
+            self.error.as_ref().filter(|error| !self.attempts.iter().any(|attempt| is(attempt, error)));
+        let progress = self.progress.message.as_ref().map_or(0, |message| message.len() + ALLOCATION);
+        attempts + errors + latest.map_or(0, |latest| error_of(latest)) + progress
+    }
+
+    /// The bytes of what it came to.
+    fn end(&self) -> usize {
+        match &self.state {
+            JobState::Completed { result: ResultSlot::Kept(result), .. } => {
+                let media_type = match &result.media_type {
+                    Cow::Borrowed(_) => 0,
+                    Cow::Owned(text) => text.capacity() + ALLOCATION,
+                };
+                size_of::<JobResult>() + COUNTS + 2 * ALLOCATION + result.bytes.len() + media_type
+            }
+            JobState::Skipped { reason, .. } => reason.len() + ALLOCATION,
+            _ => 0,
+        }
+    }
+
+    /// Whether it holds a result that could be let go.
+    pub(crate) fn has_result(&self) -> bool {
+        matches!(self.state, JobState::Completed { result: ResultSlot::Kept(_), .. })
+    }
+
+    /// Lets go of the result; that there was one is remembered.
+    pub(crate) fn expire_result(&mut self) {
+        if let JobState::Completed { result, .. } = &mut self.state
+            && matches!(result, ResultSlot::Kept(_))
+        {
+            *result = ResultSlot::Expired;
+        }
+    }
+
+    /// Takes the history down to what every job has paid for: the attempts stay, with their times and outcomes, and the
+    /// beginning of the last error.
+    pub(crate) fn thin(&mut self) {
+        self.progress = Progress { message: None, ..self.progress };
+        for attempt in &mut self.attempts {
+            attempt.error = None;
+        }
+        self.attempts.shrink_to_fit();
+        if let Some(error) = &mut self.error {
+            let short = Arc::new(JobError {
+                code: match &error.code {
+                    Cow::Borrowed(code) => Cow::Borrowed(*code),
+                    Cow::Owned(code) => Cow::Owned(truncate(code, CODE_KEPT).to_owned()),
+                },
+                message: truncate(&error.message, MESSAGE_KEPT).into(),
+                retryable: error.retryable,
+            });
+            *error = short;
+        }
+    }
+}
+
+fn is(attempt: &Attempt, error: &Arc<JobError>) -> bool {
+    attempt.error.as_ref().is_some_and(|of_attempt| Arc::ptr_eq(of_attempt, error))
+}
+
+const fn error(code: usize, message: usize) -> usize {
+    size_of::<JobError>() + COUNTS + 3 * ALLOCATION + code + message
+}
+
+fn error_of(of: &JobError) -> usize {
+    let code = match &of.code {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(code) => code.capacity(),
+    };
+    error(code, of.message.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{
+        AttemptOutcome, Change, Ending, JobId, JobLog, KindName, LogLevel, LogLine, QueueName, Timestamp,
+    };
+    use serde_json::value::RawValue;
+    use std::time::Duration;
+
+    fn job(payload: &str, tags: &[&str]) -> Job {
+        let at = Timestamp::from_millis(0);
+        let spec = Spec {
+            id: JobId::MIN,
+            kind: KindName::new("noop").unwrap(),
+            queue: QueueName::new("default").unwrap(),
+            payload: RawValue::from_string(payload.into()).unwrap(),
+            created_at: at,
+            max_attempts: 100,
+            timeout: Duration::from_mins(1),
+            tags: tags.iter().map(|tag| Tag::new(tag).unwrap()).collect(),
+            unique: None,
+            log: JobLog::default(),
+        };
+        Job::new(spec, JobState::Pending { turn: Some(1), since: at }, None)
+    }
+
+    fn fail(job: &mut Job, code: Cow<'static, str>, message: &str) {
+        let at = Timestamp::from_millis(1);
+        if job.state.name() == StateName::Failed {
+            job.apply(Change::Enqueue { turn: 1 }, at).unwrap();
+        }
+        job.apply(Change::Start, at).unwrap();
+        let error = Arc::new(JobError { code, message: message.into(), retryable: true });
+        let ending = Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at };
+        job.apply(Change::Settle { run: job.runs, ending }, at).unwrap();
+    }
+
+    #[test]
+    fn everything_that_a_caller_sends_is_weighed() {
+        let empty = job("{}", &[]).weight();
+        assert_eq!(job("{\"a\":12345}", &[]).weight(), empty + 9);
+        assert_eq!(job("{}", &["ab"]).weight() - empty, job("{}", &["cd"]).weight() - empty);
+        assert_eq!(job("{}", &["ab", "cde"]).weight() - empty, 2 * (16 + COUNTS + ALLOCATION) + 5);
+        let logged = job("{}", &[]);
+        logged.spec.log.push(LogLine::new(Timestamp::from_millis(0), 1, LogLevel::Info, "12345"));
+        assert_eq!(logged.weight(), empty + logged.spec.log.bytes());
+    }
+
+    #[test]
+    fn an_error_is_weighed_once_and_a_result_whole() {
+        let mut failed = job("{}", &[]);
+        let before = failed.weight();
+        for n in 1..=10_usize {
+            fail(&mut failed, "x".into(), &"m".repeat(2_000));
+            let errors = n * error(0, 2_000);
+            assert_eq!(failed.weight() - before, errors + n * size_of::<Attempt>() + ALLOCATION - HISTORY);
+        }
+        let mut done = job("{}", &[]);
+        done.apply(Change::Start, Timestamp::from_millis(1)).unwrap();
+        let weights = [0, 1, 1_000].map(|length| {
+            let mut done = done.clone();
+            let result = JobResult { media_type: "text/plain".into(), bytes: vec![b'x'; length].into() };
+            let ending = Ending::Completed(ResultSlot::from(result));
+            done.apply(Change::Settle { run: 1, ending }, Timestamp::from_millis(2)).unwrap();
+            let with = done.weight();
+            done.expire_result();
+            assert!(!done.has_result() && done.weight() <= with - length);
+            with
+        });
+        assert_eq!([weights[1] - weights[0], weights[2] - weights[0]], [1, 1_000]);
+    }
+
+    /// What a handler gave can be a small part of a large piece of memory, which must not be kept for it.
+    #[test]
+    fn a_result_keeps_no_more_memory_than_its_own() {
+        let large = bytes::Bytes::from(vec![b'x'; 1 << 20]);
+        let small = JobResult { media_type: "text/plain".into(), bytes: large.slice(..10) };
+        let ResultSlot::Kept(kept) = ResultSlot::from(small) else { panic!("it is there") };
+        assert_eq!(&kept.bytes[..], b"xxxxxxxxxx");
+        assert!(large.try_into_mut().is_ok(), "nobody else holds it");
+    }
+
+    /// Whatever its attempts wrote, a job that is made thin weighs what it weighed when it was accepted.
+    #[test]
+    fn a_thin_job_weighs_what_it_paid_for() {
+        for code in [Cow::Borrowed("x"), Cow::Owned("c".repeat(5_000))] {
+            let mut failed = job("{}", &[]);
+            let accepted = failed.weight();
+            for _ in 0..30 {
+                fail(&mut failed, code.clone(), &"m".repeat(2_048));
+                failed.progress = Progress::new(7, Some(&"p".repeat(256)));
+                let heavy = failed.weight();
+                let mut thin = failed.clone();
+                thin.thin();
+                assert!(heavy > accepted);
+                assert_eq!(thin.weight(), accepted);
+                assert_eq!(thin.attempts.len(), failed.attempts.len());
+                assert_eq!(thin.progress.percent, 7);
+                assert_eq!(thin.error.as_ref().unwrap().message.len(), MESSAGE_KEPT);
+            }
+        }
+    }
+}
