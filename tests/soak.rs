@@ -128,6 +128,7 @@ fn what_is_counted_is_what_is_taken() {
             timeout: PATIENCE,
             tags: Box::default(),
             unique: None,
+            trace: None,
             log: JobLog::default(),
         };
         let job = Job::new(spec, JobState::Pending { turn: Some(n), since: at }, None);

@@ -8,6 +8,8 @@
 mod addresses;
 mod allow;
 mod client;
+#[cfg(test)]
+mod client_tests;
 mod policy;
 
 pub use addresses::Range;

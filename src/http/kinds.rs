@@ -43,6 +43,8 @@ fn view(kind: &Registered) -> Value {
         "max_attempts": settings.retry.max_attempts,
         "retry": retry,
         "sensitive": settings.sensitive,
+        "unique_by": settings.unique_by.pointers,
+        "unique_for": format_duration(settings.unique_by.window),
         "schema": about.schema.as_ref().map(Schema::document),
         "example": about.example,
     })

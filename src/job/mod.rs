@@ -10,6 +10,7 @@ mod request;
 mod retry;
 mod state;
 mod time;
+mod trace;
 mod unique;
 mod waiting;
 mod weight;
@@ -27,6 +28,7 @@ pub use state::{
     transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};
+pub use trace::Trace;
 pub use unique::{Hold, Unique};
 pub use waiting::{Waiting, WaitingFor};
 

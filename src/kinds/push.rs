@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::http::{failed, unexpected};
+use super::http::{failed, trace, unexpected};
 use super::raw::Raw;
 use crate::clock::Clock;
 use crate::egress::{Client, Received};
@@ -72,6 +72,7 @@ impl Handler for PushHandler {
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value)?);
         }
+        trace(cx, &self.clock, &mut headers);
         let sending =
             self.client.send(Method::POST, self.url.clone(), headers, Some(body), self.result_limit, false);
         let received = tokio::select! {

@@ -128,3 +128,29 @@ async fn a_secret_that_had_to_be_made_is_found_again() {
     let mode = std::fs::metadata(place.path("backroom.webhook-secret")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn a_trace_goes_on_in_the_app() {
+    let (place, app) = (Place::new(&[]), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let server = serve(&place, &app).await;
+    let url = format!("{}/api/jobs", server.base);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let traced = server.client.post(&url).header("traceparent", parent).header("tracestate", "a=1");
+    assert_eq!(traced.json(&json!({"kind": "mine"})).send().await.unwrap().status(), 202);
+    let asked = next(&app).await;
+    assert!(asked.head.contains("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{}", asked.head);
+    assert!(!asked.head.contains("00f067aa0ba902b7"), "a span of its own: {}", asked.head);
+    assert!(asked.head.contains("tracestate: a=1\r\n"), "{}", asked.head);
+    asked.answer("HTTP/1.1 204 X\r\n\r\n").await;
+
+    let call = json!({"kind": "http", "payload": {"url": format!("http://{}/x", app.local_addr().unwrap()), "body": {}}});
+    let traced = server.client.post(format!("{url}/batch")).header("traceparent", parent);
+    assert_eq!(traced.json(&json!({"jobs": [call]})).send().await.unwrap().status(), 202);
+    let asked = next(&app).await;
+    assert!(asked.head.contains("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{}", asked.head);
+    asked.answer("HTTP/1.1 204 X\r\n\r\n").await;
+    server.accepted(&json!({"kind": "mine"})).await;
+    let asked = next(&app).await;
+    assert!(!asked.head.contains("traceparent"), "{}", asked.head);
+    asked.answer("HTTP/1.1 204 X\r\n\r\n").await;
+}

@@ -140,6 +140,7 @@ fn found(g: &Gated, kind: &str, payload: &str, since: i64) -> Arc<Job> {
         timeout: Duration::from_secs(1),
         tags: Box::default(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     };
     let since = backroom::job::Timestamp::from_millis(EPOCH.as_millis() + since);

@@ -14,6 +14,8 @@ use crate::handler::{About, Context, Failure, Handler, Outcome};
 use crate::job::{Fault, JobResult, LogLevel, Timestamp};
 use crate::kinds::about;
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How much of the body of an answer that is a failure its error quotes, in bytes.
 const QUOTED: usize = 500;
@@ -51,6 +53,9 @@ impl Handler for HttpHandler {
         if let Ok(id) = HeaderValue::try_from(cx.once_id()) {
             call.headers.entry(IDEMPOTENCY_KEY).or_insert(id);
         }
+        if !call.headers.contains_key(TRACEPARENT) {
+            trace(cx, &self.clock, &mut call.headers);
+        }
         let host = call.url.host_str().unwrap_or_default().to_owned();
         cx.log(LogLevel::Info, &format!("{} to {host}", call.method)).await;
         let sending =
@@ -69,6 +74,14 @@ impl Handler for HttpHandler {
         }
         Ok(Outcome::Completed(result(received)))
     }
+}
+
+/// Tells the far side of the trace that the job belongs to, as a span of its own.
+pub(in crate::kinds) fn trace(cx: &Context, clock: &Clock, headers: &mut HeaderMap) {
+    let Some(trace) = &cx.job().spec.trace else { return };
+    headers.extend(HeaderValue::try_from(trace.parent(clock.dice())).ok().map(|value| (TRACEPARENT, value)));
+    let state = trace.state().and_then(|state| HeaderValue::from_str(state).ok());
+    headers.extend(state.map(|value| (TRACESTATE, value)));
 }
 
 fn result(received: Received) -> JobResult {
