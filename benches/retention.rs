@@ -88,6 +88,7 @@ fn live(store: &MemoryStore, (kind, queue): &(KindName, QueueName), n: u64) {
         timeout: Duration::from_mins(1),
         tags: Box::default(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     };
     let job = Arc::new(Job::new(spec, JobState::Pending { turn: Some(n), since: at }, None));

@@ -28,6 +28,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod egress;
 pub mod event;
 pub mod handler;
 pub mod http;
@@ -39,10 +40,12 @@ pub mod queue;
 pub mod redact;
 pub mod server;
 pub mod shutdown;
+pub mod sign;
 pub mod spill;
 pub mod store;
 mod sync;
 pub mod telemetry;
+pub mod view;
 pub mod worker;
 
 /// Compiles what README.md shows of the crate.

@@ -14,29 +14,32 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("job", &[]),
     ("redact", &[]),
+    ("egress", &[]),
     ("clock", &["job"]),
+    ("sign", &["job"]),
     ("event", &["job"]),
     // Names for what `std` and dashmap have, so that a test can put others in their place.
     ("sync", &[]),
     ("queue", &["job", "sync"]),
     ("store", &["job", "sync"]),
+    ("view", &["job", "store"]),
     ("handler", &["job"]),
     ("spill", &["job"]),
     ("mail", &["job", "clock"]),
-    ("kinds", &["job", "handler", "mail", "clock"]),
+    ("kinds", &["job", "handler", "mail", "clock", "egress", "sign", "store", "view"]),
     // What handlers say is redacted at the one door by which it enters a job.
     ("jobs", &["job", "handler", "queue", "store", "event", "clock", "redact", "sync"]),
     ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    ("http", &["job", "jobs", "handler", "store", "mail", "shutdown"]),
-    ("config", &["job", "handler"]),
+    ("http", &["job", "jobs", "handler", "store", "mail", "shutdown", "sign", "view"]),
+    ("config", &["job", "handler", "egress", "sign"]),
     ("telemetry", &["config"]),
     // The composition root knows everybody but the command line.
     (
         "server",
         &[
-            "clock", "config", "event", "handler", "http", "job", "jobs", "kinds", "mail", "queue",
-            "shutdown", "spill", "store", "worker",
+            "clock", "config", "egress", "event", "handler", "http", "job", "jobs", "kinds", "mail", "queue",
+            "shutdown", "sign", "spill", "store", "worker",
         ],
     ),
     ("cli", &["config", "event", "job", "redact", "server", "shutdown", "telemetry"]),

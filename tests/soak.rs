@@ -61,6 +61,7 @@ async fn soak() {
         cancel_grace: Duration::ZERO,
         sensitive: Vec::new(),
         unique_by: backroom::handler::UniqueBy::default(),
+        retry_profile: "test".into(),
     };
     registry.register(NoopHandler, settings).unwrap();
     let bounds = Bounds { memory: MEMORY, jobs: 2_000 };
@@ -127,6 +128,7 @@ fn what_is_counted_is_what_is_taken() {
             timeout: PATIENCE,
             tags: Box::default(),
             unique: None,
+            trace: None,
             log: JobLog::default(),
         };
         let job = Job::new(spec, JobState::Pending { turn: Some(n), since: at }, None);

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bounds;
-use super::kinds::{member, pointer, unknown_references};
+use super::kinds::{description, member, pointer, unknown_references};
 use super::load::Config;
 use super::mail::MailTransport;
 use super::names;
+use super::run::Run;
 use super::server::check_public_url;
 use super::tree::dotted;
 use crate::job::{Backoff, RetryPolicy, format_duration};
@@ -109,6 +110,15 @@ impl Config {
         for (name, kind) in &self.kinds {
             let section = dotted(&["kinds".to_owned(), name.to_string()]);
             let key = |member: &str| format!("{section}.{member}");
+            for (member, reason) in kind.run.iter().flat_map(Run::faults) {
+                faults.note(&key(member), reason);
+            }
+            if let Some(Err(reason)) = kind.schema.as_deref().map(super::read_schema) {
+                faults.note(&key("schema"), reason);
+            }
+            if let Some(Err(reason)) = kind.description.as_deref().map(description) {
+                faults.note(&key("description"), reason);
+            }
             if let Some(timeout) = kind.timeout {
                 faults.duration(&key("timeout"), timeout, &bounds::TIMEOUT);
             }

@@ -1,6 +1,7 @@
 //! `[kinds.<name>]` and `[defaults]`: what holds for the jobs of a kind.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::bounds::{CANCEL_GRACE, MAX_ATTEMPTS, TIMEOUT, UNIQUE_BY, UNIQUE_FOR};
@@ -9,6 +10,8 @@ use super::load::Config;
 use super::queues::Queue;
 use super::reader::{Reader, Section};
 use super::retry::single_attempt;
+use super::run::Run;
+use super::schema::read_schema;
 use super::tree::dotted;
 use crate::handler::{KindSettings, UniqueBy};
 use crate::job::{KindName, QueueName, RetryPolicy, Unique};
@@ -16,6 +19,12 @@ use crate::job::{KindName, QueueName, RetryPolicy, Unique};
 /// Says what is special about one kind. `None`: what [`Defaults`] say.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Kind {
+    /// What runs it. `None`: a handler in the program. A kind that has one cannot have this.
+    pub run: Option<Run>,
+    /// What it is for, to be shown: 1 to 200 characters.
+    pub description: Option<String>,
+    /// A file with the JSON Schema of its payloads, for a kind with [`Self::run`]: at most 1 MiB.
+    pub schema: Option<PathBuf>,
     /// Where its jobs wait, unless a job names another queue: one of [`Config::queues`].
     pub queue: Option<QueueName>,
     /// How long one attempt may take: 1 ms to 24 h. Then it is told to stop, and tried again.
@@ -53,9 +62,11 @@ impl Kind {
     pub(super) fn read_all(reader: &mut Reader<'_>, known: &[&str]) -> BTreeMap<KindName, Self> {
         let mut kinds = BTreeMap::new();
         reader.each("kinds", |name, s| {
-            let kind = Self::read(s);
+            let has_handler = known.contains(&name);
+            let kind = Self::read(s, has_handler);
             // What is shipped for a kind that this program does not have is of no effect and no fault of the user.
-            if !known.contains(&name) && !s.is_shipped() {
+            // A section that speaks of running means a kind of the user's own, and has faults of its own if it is none.
+            if !has_handler && !Run::is_in(s) && !s.is_shipped() {
                 s.fault_here(format!("unknown kind; {}", instead_of(name, known.iter().copied())));
             }
             // Kept in any case, so that what it refers to is checked too.
@@ -66,8 +77,11 @@ impl Kind {
         kinds
     }
 
-    fn read(s: &mut Section<'_>) -> Self {
+    fn read(s: &mut Section<'_>, has_handler: bool) -> Self {
         Self {
+            run: Run::read(s, has_handler),
+            description: s.optional("description", |s, key| s.text(key, String::new(), description)),
+            schema: schema(s, has_handler),
             queue: s.optional("queue", |s, key| s.text(key, None, queue_name)).flatten(),
             timeout: s.optional("timeout", |s, key| s.duration(key, TIMEOUT)),
             max_attempts: s.optional("max_attempts", |s, key| s.integer(key, MAX_ATTEMPTS)),
@@ -111,6 +125,7 @@ impl Config {
             retry,
             cancel_grace: kind.cancel_grace.unwrap_or(self.defaults.cancel_grace),
             sensitive: kind.sensitive.clone(),
+            retry_profile: profile.clone(),
             unique_by: UniqueBy {
                 pointers: kind.unique_by.clone(),
                 window: kind.unique_for.unwrap_or(Unique::WINDOW),
@@ -147,6 +162,19 @@ pub(super) fn unknown_references(
     unknown
 }
 
+/// A file that can be used as it is now; it is read again when the kind is made.
+fn schema(s: &mut Section<'_>, has_handler: bool) -> Option<PathBuf> {
+    let read = |text: &str| read_schema(Path::new(text)).map(|_| Some(PathBuf::from(text)));
+    s.optional("schema", |s, key| {
+        if has_handler {
+            s.fault(key, "is for kinds of your own: the program checks the payloads of this one itself");
+            return None;
+        }
+        s.text(key, None, read)
+    })
+    .flatten()
+}
+
 fn queue_name(text: &str) -> Result<Option<QueueName>, String> {
     QueueName::new(text).map(Some).map_err(|error| error.to_string())
 }
@@ -163,6 +191,14 @@ pub(super) fn member(text: &str) -> Result<String, String> {
     } else {
         Ok(text.to_owned())
     }
+}
+
+/// One line that says what a kind is for.
+pub(super) fn description(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+        return Err("must be one line of 1 to 200 characters".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// An RFC 6901 pointer into a payload; `""` is the whole of it.

@@ -8,6 +8,7 @@ use super::kinds::{Defaults, Kind, unknown_references};
 use super::layers::{self, Sources};
 use super::limits::{Limits, Retention};
 use super::mail::Mail;
+use super::outgoing::{Http, Webhooks};
 use super::queues::Queue;
 use super::reader::Reader;
 use super::retry;
@@ -37,6 +38,10 @@ pub struct Config {
     pub limits: Limits,
     /// Where mail goes.
     pub mail: Mail,
+    /// Where jobs of the kind `http` may go.
+    pub http: Http,
+    /// How requests to a user's app are signed, and where webhooks may go.
+    pub webhooks: Webhooks,
     /// What holds for kinds that say nothing else.
     pub defaults: Defaults,
     /// How to stop.
@@ -148,6 +153,8 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
     let retention = Retention::read(reader);
     let limits = Limits::read(reader);
     let mail = Mail::read(reader);
+    let http = Http::read(reader);
+    let webhooks = Webhooks::read(reader);
     let defaults = Defaults::read(reader);
     let shutdown = Shutdown::read(reader);
     let log = Log::read(reader);
@@ -165,6 +172,8 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
         retention,
         limits,
         mail,
+        http,
+        webhooks,
         defaults,
         shutdown,
         log,
@@ -310,6 +319,14 @@ mod tests {
             "retry",
             "cancel_grace",
             "sensitive",
+            "description",
+            "run",
+            "command",
+            "folder",
+            "env",
+            "result_type",
+            "retry_on_exit",
+            "url",
             "unique_by",
             "unique_for",
         ] {

@@ -10,6 +10,7 @@ mod faults;
 mod layers;
 mod load;
 mod reader;
+mod schema;
 mod secret;
 mod set;
 mod tree;
@@ -17,12 +18,15 @@ mod typed;
 mod value;
 
 mod auth;
+mod command;
 mod kinds;
 mod limits;
 mod mail;
 mod names;
+mod outgoing;
 mod queues;
 mod retry;
+mod run;
 mod server;
 mod shutdown;
 mod smtp_url;
@@ -34,16 +38,22 @@ mod auth_tests;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod testing;
 
 pub use auth::{Auth, AuthMode, Role, SINGLE_TOKEN, Token};
+pub use command::{Command, Variable};
 pub use fault::{ConfigFault, Origin, Place};
 pub use kinds::{Defaults, Kind};
 pub use layers::{FileSource, Sources};
 pub use limits::{Limits, Retention};
 pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
+pub use outgoing::{Http, Webhooks};
 pub use queues::Queue;
+pub use run::{Push, Run};
+pub(crate) use schema::read_schema;
 pub use server::Server;
 pub use shutdown::{Log, LogFormat, Shutdown};
 pub use tls::Tls;

@@ -170,6 +170,26 @@ impl<'a> Section<'a> {
         text
     }
 
+    /// As [`Self::hidden`]; a list counts as its items with commas between.
+    pub(super) fn hidden_text_or_list(&mut self, key: &'static str) -> Option<String> {
+        let leaf = self.leaf(key)?;
+        let text = leaf.value.string().or_else(|| leaf.value.strings().map(|items| items.join(",")));
+        if text.is_none() {
+            self.fault(key, "must be text, or a list of texts");
+        }
+        text
+    }
+
+    /// The same of a list.
+    pub(super) fn hidden_list(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let leaf = self.leaf(key)?;
+        let items = leaf.value.strings();
+        if items.is_none() {
+            self.fault(key, "must be a list of texts, as in [\"a\", \"b\"]");
+        }
+        items
+    }
+
     /// As [`Self::hidden`], for what is no text.
     pub(super) fn hidden_value(&mut self, key: &'static str) -> Option<&'a Value> {
         self.leaf(key).map(|leaf| &leaf.value)

@@ -8,10 +8,11 @@ use super::reader::Section;
 use super::tree::{Node, Table};
 
 /// Every secret: the section, the key of the value, and the key of the file that holds it.
-const PAIRS: [(&str, &str, &str); 3] = [
+const PAIRS: [(&str, &str, &str); 4] = [
     ("auth", "token", "token_file"),
     ("mail", "smtp_url", "smtp_url_file"),
     ("mail", "smtp_password", "smtp_password_file"),
+    ("webhooks", "secret", "secret_file"),
 ];
 
 /// What is shown instead of a secret of which nothing may be shown.
@@ -82,7 +83,7 @@ impl Section<'_> {
         check: fn(&str) -> Result<String, &'static str>,
     ) -> Secret {
         let path = self.path(file_key);
-        let Some(text) = self.hidden(key) else {
+        let Some(text) = self.hidden_text_or_list(key) else {
             return Secret::Faulty;
         };
         let secret = match path {

@@ -99,6 +99,11 @@ impl Section<'_> {
         })
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        self.typed(key, false, Value::boolean, "must be true or false", Ok)
+    }
+
     /// One of a few words; the first one is the fallback.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> T {
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();

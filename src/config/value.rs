@@ -10,10 +10,11 @@ pub(super) enum Value {
     String(String),
     Integer(i64),
     Float(f64),
+    Boolean(bool),
     List(Vec<Value>),
     /// A table in a list.
     Table(Vec<(String, Value)>),
-    /// What no option takes: a boolean, a date, a number beyond 64 bits. As text, for the fault.
+    /// What no option takes: a date, a number beyond 64 bits. As text, for the fault.
     Other(String),
 }
 
@@ -26,7 +27,7 @@ impl Value {
             DeValue::Float(number) => {
                 number.as_str().parse().map_or_else(|_| Self::Other(number.to_string()), Self::Float)
             }
-            DeValue::Boolean(flag) => Self::Other(flag.to_string()),
+            DeValue::Boolean(flag) => Self::Boolean(*flag),
             DeValue::Datetime(date) => Self::Other(date.to_string()),
             DeValue::Array(items) => {
                 Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect())
@@ -78,6 +79,15 @@ impl Value {
         }
     }
 
+    /// As yes or no.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self {
+            Self::Boolean(flag) => Some(*flag),
+            Self::Text(_) => self.parsed()?.boolean(),
+            _ => None,
+        }
+    }
+
     /// As a list of strings; in the environment also `a,b`. What begins like a list must be one: of `[a,b]`, whose
     /// texts lack their quotes, `[a` and `b]` would be silently made.
     pub(super) fn strings(&self) -> Option<Vec<String>> {
@@ -117,6 +127,7 @@ impl Value {
             Self::Text(text) | Self::String(text) => format!("{text:?}"),
             Self::Integer(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
+            Self::Boolean(flag) => flag.to_string(),
             Self::List(items) => {
                 format!("[{}]", items.iter().map(Self::shown).collect::<Vec<_>>().join(", "))
             }
@@ -152,6 +163,8 @@ mod tests {
         assert_eq!(text("say \"hi\"").string().as_deref(), Some("say \"hi\""));
         assert_eq!(text("true").string().as_deref(), Some("true"));
         assert_eq!(text("[::1]:80").string().as_deref(), Some("[::1]:80"));
+        assert_eq!((text("true").boolean(), text("false").boolean()), (Some(true), Some(false)));
+        assert_eq!((text("yes").boolean(), text("1").boolean()), (None, None));
         let list = |t: &str| text(t).strings().map(|l| l.join("|"));
         assert_eq!(list("[\"5s\", \"5m\"]").as_deref(), Some("5s|5m"));
         assert_eq!(list("5s, 5m").as_deref(), Some("5s|5m"));
@@ -171,6 +184,7 @@ mod tests {
         assert_eq!(value("0x10").string(), None);
         assert_eq!(value("'8'").strings(), None);
         assert_eq!(value("99999999999999999999"), Value::Other("99999999999999999999".into()));
-        assert_eq!(value("true").shown(), "true");
+        assert_eq!((value("true").shown().as_str(), value("true").boolean()), ("true", Some(true)));
+        assert_eq!((value("'true'").boolean(), value("true").string()), (None, None));
     }
 }

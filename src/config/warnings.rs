@@ -2,14 +2,31 @@
 
 use super::load::Config;
 use super::mail::MailTransport;
+use super::run::Run;
+use super::tree::dotted;
 
 impl Config {
     /// For the log of the start.
     pub(super) fn warnings(&self) -> Vec<String> {
-        [self.payload_warning(), self.memory_warning(), self.jobs_warning(), self.pool_warning()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let ours = [self.payload_warning(), self.memory_warning(), self.jobs_warning(), self.pool_warning()];
+        ours.into_iter().flatten().chain(self.missing_variables()).collect()
+    }
+
+    /// A program that lacks a variable fails with every job, and later than anybody looks.
+    fn missing_variables(&self) -> impl Iterator<Item = String> {
+        let commands = self.kinds.iter().filter_map(|(name, kind)| match &kind.run {
+            Some(Run::Command(command)) => Some((name, command)),
+            _ => None,
+        });
+        commands.flat_map(|(name, command)| {
+            command.missing_variables().map(move |variable| {
+                let key = dotted(&["kinds".to_owned(), name.to_string(), "env".to_owned()]);
+                format!(
+                    "{key} passes {variable} on, which the environment of the server does not have: \
+                     the program will not have it either"
+                )
+            })
+        })
     }
 
     fn payload_warning(&self) -> Option<String> {
@@ -61,6 +78,22 @@ mod tests {
     fn a_payload_that_cannot_arrive_is_warned_about() {
         assert_eq!(loaded(&[]).warnings, Vec::<String>::new());
         assert_eq!(loaded(&["limits.payload=3MiB"]).warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_variable_that_is_not_there_is_warned_about() {
+        let warnings = |env: &str| {
+            let env = format!("kinds.\"my.own\".env={env}");
+            loaded(&["kinds.\"my.own\".run=command", "kinds.\"my.own\".command=sh", &env]).warnings
+        };
+        assert_eq!(warnings("PATH,BACKROOM_IS_NOT_SET=1"), [""; 0]);
+        assert_eq!(
+            warnings("PATH,BACKROOM_IS_NOT_SET"),
+            [
+                "kinds.\"my.own\".env passes BACKROOM_IS_NOT_SET on, which the environment of the server does not have: \
+              the program will not have it either"
+            ]
+        );
     }
 
     #[test]

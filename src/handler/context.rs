@@ -35,6 +35,11 @@ impl Context {
         self.job.spec.id
     }
 
+    /// The job as it was when the attempt began.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
     /// Which attempt this is, counted from 1.
     pub fn attempt(&self) -> u32 {
         self.job.attempt

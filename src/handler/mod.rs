@@ -34,11 +34,13 @@
 mod context;
 mod failure;
 mod registry;
+mod schema;
 mod unique;
 
 pub use context::{Context, Reporter};
 pub use failure::{Failure, FailureExt};
 pub use registry::{KindSettings, Registered, Registry, RegistryError};
+pub use schema::{About, Schema, SchemaError};
 pub use unique::UniqueBy;
 
 use std::future::Future;
@@ -71,6 +73,12 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
 pub trait Handler: Send + Sync + 'static {
     /// What it takes.
     type Input: Payload;
+
+    /// What is told about the kind (`GET /api/kinds`); asked for once, when the handler is registered. Its schema is
+    /// checked when a job is submitted, before [`Self::check`]. Default: nothing.
+    fn about(&self) -> About {
+        About::default()
+    }
 
     /// What is wrong with an input, found when the job is submitted and told to the caller, with pointers relative to
     /// the payload (`/to`). A payload that does not decode as [`Self::Input`] is found before. Default: nothing.

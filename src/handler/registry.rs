@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Context, Failure, Handler, Outcome, Payload, UniqueBy};
+use super::schema::Schema;
+use super::{About, Context, Failure, Handler, Outcome, Payload, UniqueBy};
 use crate::job::{Fault, KindName, NameError, QueueName, RetryPolicy};
 
 /// What holds for the jobs of one kind unless a job says otherwise.
@@ -21,6 +22,8 @@ pub struct KindSettings {
     pub timeout: Duration,
     /// How often they are tried and how long they rest.
     pub retry: RetryPolicy,
+    /// What that is called in the configuration.
+    pub retry_profile: String,
     /// How long an attempt that was told to stop may take to do so.
     pub cancel_grace: Duration,
     /// Members of the payload that are never shown, beside those that never are.
@@ -39,6 +42,8 @@ pub struct Registered {
     pub kind: KindName,
     /// What holds for its jobs.
     pub settings: KindSettings,
+    /// What is told about it.
+    pub about: About,
     handler: Box<dyn ErasedHandler>,
 }
 
@@ -70,13 +75,29 @@ impl Registry {
     ///
     /// When the name is not one, or taken.
     pub fn register<H: Handler>(&mut self, handler: H, settings: KindSettings) -> Result<(), RegistryError> {
-        let name = <H::Input as Payload>::KIND;
+        self.register_as(<H::Input as Payload>::KIND, handler, settings)
+    }
+
+    /// Adds a handler under a name of its own: one handler type can serve many kinds, as those of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not one, or taken.
+    pub fn register_as<H: Handler>(
+        &mut self,
+        name: &str,
+        handler: H,
+        mut settings: KindSettings,
+    ) -> Result<(), RegistryError> {
         let kind =
             KindName::new(name).map_err(|source| RegistryError::Name { name: name.to_owned(), source })?;
         if self.0.contains_key(&kind) {
             return Err(RegistryError::Duplicate(kind));
         }
-        let registered = Registered { kind: kind.clone(), settings, handler: Box::new(handler) };
+        let about = handler.about();
+        // What the schema marks is hidden like what the configuration lists.
+        settings.sensitive.extend(about.schema.iter().flat_map(Schema::sensitive));
+        let registered = Registered { kind: kind.clone(), settings, about, handler: Box::new(handler) };
         self.0.insert(kind, Arc::new(registered));
         Ok(())
     }
@@ -102,7 +123,15 @@ impl Registry {
 impl Registered {
     /// What is wrong with a payload, with pointers relative to it.
     pub fn check(&self, payload: &RawValue) -> Vec<Fault> {
-        self.handler.check(payload)
+        let mut faults = self.about.schema.as_ref().map(|schema| schema.check(payload)).unwrap_or_default();
+        let more = self.handler.check(payload);
+        // One member, one fault: the schema has spoken.
+        faults.extend(
+            more.into_iter()
+                .filter(|fault| !faults.iter().any(|known| known.pointer == fault.pointer))
+                .collect::<Vec<_>>(),
+        );
+        faults
     }
 
     /// Runs the handler once.
@@ -232,6 +261,7 @@ mod tests {
             retry: RetryPolicy { max_attempts: 1, backoff: Backoff::Delays(vec![]) },
             cancel_grace: Duration::from_secs(1),
             sensitive: Vec::new(),
+            retry_profile: "standard".into(),
             unique_by: UniqueBy::default(),
         }
     }

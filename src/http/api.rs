@@ -1,6 +1,5 @@
 //! What every handler has at hand.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
 use crate::shutdown::Phase;
+use crate::sign::AttemptTokens;
+use crate::view::{JobUrl, View};
 
 /// What the routes work on. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Api {
     pub mailer: Mailer,
     /// What goes before every path in answers: empty, or the public URL without a slash at its end.
     pub base_url: String,
+    /// Checks the tokens by which attempts that run in a user's app report their progress.
+    pub attempt_tokens: AttemptTokens,
     /// Bytes of one request body.
     pub body_limit: usize,
     /// Who may call, under which name, from which pages.
@@ -36,28 +39,12 @@ pub struct Api {
     pub body_timeout: Duration,
 }
 
-/// The URL of a job or of a part of it, as it stands in answers.
-pub(super) struct JobUrl<'a> {
-    pub(super) base: &'a str,
-    pub(super) id: JobId,
-    /// Empty, or `/status` and the like.
-    pub(super) part: &'static str,
-}
-
-impl fmt::Display for JobUrl<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/api/jobs/{}{}", self.base, self.id, self.part)
-    }
-}
-
-impl serde::Serialize for JobUrl<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl Api {
+    pub(super) fn view(&self) -> View<'_> {
+        View { base_url: &self.base_url, durability: self.jobs.durability() }
+    }
+
     pub(super) fn job_url(&self, id: JobId, part: &'static str) -> JobUrl<'_> {
-        JobUrl { base: &self.base_url, id, part }
+        JobUrl::new(&self.base_url, id, part)
     }
 }

@@ -10,7 +10,7 @@ use super::jobs::json;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::request::{self, Draft};
-use crate::job::Fault;
+use crate::job::{Fault, NewJob};
 use crate::jobs::{Accepted, MAX_FAULTS, SubmitError};
 
 /// Accepts all of the jobs or none.
@@ -34,7 +34,9 @@ pub(super) async fn submit(
         });
         return Err(Problem::faults(ProblemType::ValidationFailed, faults.take(MAX_FAULTS).collect()));
     }
-    let jobs = drafts.into_iter().filter_map(Draft::into_job).collect();
+    let trace = request::trace(&request);
+    let traced = |new| NewJob { trace: trace.clone(), ..new };
+    let jobs = drafts.into_iter().filter_map(Draft::into_job).map(traced).collect();
     let jobs = api.jobs.accept_all(jobs).await.map_err(under_jobs)?;
     // As for one: what was accepted is remembered before anything else is awaited.
     let response = accepted(&api, &jobs);

@@ -136,7 +136,7 @@ pub(super) async fn retry(
     Ok(accepted(&api, &Accepted::New(job)))
 }
 
-fn id(request: &HttpRequest) -> Result<JobId, Problem> {
+pub(super) fn id(request: &HttpRequest) -> Result<JobId, Problem> {
     request.match_info().query("id").parse().map_err(|_| Problem::job_not_found())
 }
 

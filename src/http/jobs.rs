@@ -13,7 +13,7 @@ use super::prefer::Wait;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, prefer, request};
-use crate::job::{Job, JobId, StateName};
+use crate::job::{Job, JobId, NewJob, StateName};
 use crate::jobs::Accepted;
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
@@ -34,7 +34,7 @@ pub(super) async fn submit(
         return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
     }
     let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
-    let job = api.jobs.accept(new).await?;
+    let job = api.jobs.accept(NewJob { trace: request::trace(&request), ..new }).await?;
     // What was accepted is remembered before anything else is awaited: there the request can come to its end.
     let first = under_way.map(|under_way| {
         under_way.remember(Some(job.job().id()), accepted(&api, &job), api.jobs.clock().elapsed())

@@ -9,7 +9,9 @@ use super::envelope::Envelope;
 use super::path::Path;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
-use super::{batch, body, dead_letters, job, jobs, list, mail, probes, problem_pages, queues};
+use super::{
+    batch, body, dead_letters, job, jobs, kinds, list, mail, probes, problem_pages, progress, queues,
+};
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
 pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -27,6 +29,8 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/jobs/{id}/payload").read(OPERATE, job::payload))
                 .service(at("/api/jobs/{id}/log").read(SUBMIT_OR_READ, job::log))
                 .service(at("/api/jobs/{id}/retry").post(OPERATE, job::retry))
+                .service(at("/api/jobs/{id}/progress").post(NOTHING, progress::report))
+                .service(at("/api/kinds").read(READ, kinds::list))
                 .service(at("/api/dead-letters").delete(OPERATE, dead_letters::delete))
                 .service(at("/api/dead-letters/redrive").post(OPERATE, dead_letters::redrive))
                 .service(at("/api/queues").read(READ, queues::list))

@@ -10,7 +10,9 @@ mod request;
 mod retry;
 mod state;
 mod time;
+mod trace;
 mod unique;
+mod waiting;
 mod weight;
 
 pub(crate) use canonical::canonical;
@@ -26,7 +28,9 @@ pub use state::{
     transition,
 };
 pub use time::{Timestamp, format_duration, parse_duration};
+pub use trace::Trace;
 pub use unique::{Hold, Unique};
+pub use waiting::{Waiting, WaitingFor};
 
 #[cfg(test)]
 pub(crate) mod model_tests;

@@ -349,6 +349,7 @@ fn new_job(model: &Model, created: i64) -> Job {
         timeout: Duration::from_mins(1),
         tags: Box::default(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     };
     let state = match model.state {

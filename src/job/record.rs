@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transition};
-use super::{AttemptOutcome, JobId, JobLog, KindName, QueueName, Tag, Timestamp, Unique};
+use super::{AttemptOutcome, JobId, JobLog, KindName, QueueName, Tag, Timestamp, Trace, Unique};
 
 /// How many attempts are remembered: the first, and the last nine.
 pub(crate) const ATTEMPTS_KEPT: usize = 10;
@@ -35,6 +35,8 @@ pub struct Spec {
     pub tags: Box<[Tag]>,
     /// By what it is known as the same work as another job. Most have none, and then it takes one word.
     pub unique: Option<Box<Unique>>,
+    /// The trace of the request that submitted it.
+    pub trace: Option<Box<Trace>>,
     /// What its attempts wrote.
     pub log: JobLog,
 }
@@ -270,6 +272,7 @@ mod tests {
             timeout: Duration::from_mins(1),
             tags: Box::default(),
             unique: None,
+            trace: None,
             log: JobLog::default(),
         };
         Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{KindName, QueueName, Tag, Timestamp, Unique};
+use super::{KindName, QueueName, Tag, Timestamp, Trace, Unique};
 
 /// One thing that is wrong with a request, and where.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -78,6 +78,8 @@ pub struct NewJob {
     pub tags: Vec<Tag>,
     /// By what it is known as the same work as another job. Default: what the kind makes of the payload, if anything.
     pub unique: Option<Unique>,
+    /// The trace that it belongs to: what it calls is told of it.
+    pub trace: Option<Trace>,
 }
 
 impl NewJob {
@@ -102,6 +104,7 @@ impl NewJob {
             expires_in: None,
             tags: Vec::new(),
             unique: None,
+            trace: None,
         }
     }
 
@@ -144,6 +147,13 @@ impl NewJob {
     #[must_use]
     pub fn tag(mut self, tag: Tag) -> Self {
         self.tags.push(tag);
+        self
+    }
+
+    /// Sets the trace that it belongs to.
+    #[must_use]
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
         self
     }
 

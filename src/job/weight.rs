@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::record::{ATTEMPTS_KEPT, Attempt, Job, Spec, truncate};
 use super::state::{JobError, JobResult, JobState, ResultSlot};
-use super::{Progress, StateName, Tag, Unique};
+use super::{Progress, StateName, Tag, Trace, Unique};
 
 /// What the allocator adds to a piece of memory: its header and the rounding up.
 pub(crate) const ALLOCATION: usize = 16;
@@ -33,6 +33,9 @@ impl Job {
             .unique
             .as_ref()
             .map_or(0, |unique| 2 * (size_of::<Unique>() + unique.key.as_str().len() + ALLOCATION));
+        let trace = spec.trace.as_ref().map_or(0, |trace| {
+            size_of::<Trace>() + ALLOCATION + trace.state().map_or(0, |state| state.len() + ALLOCATION)
+        });
         let tags: usize = spec.tags.iter().map(tag).sum();
         // A completed job has no attempt before it.
         let least = if self.state.name() == StateName::Completed { 0 } else { HISTORY };
@@ -40,6 +43,7 @@ impl Job {
             + names
             + tags
             + unique
+            + trace
             + spec.log.bytes()
             + self.history().max(least)
             + self.end()
@@ -145,6 +149,7 @@ mod tests {
             timeout: Duration::from_mins(1),
             tags: tags.iter().map(|tag| Tag::new(tag).unwrap()).collect(),
             unique: None,
+            trace: None,
             log: JobLog::default(),
         };
         Job::new(spec, JobState::Pending { turn: Some(1), since: at }, None)

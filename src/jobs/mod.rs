@@ -19,7 +19,7 @@ pub use line::QueueSettings;
 pub use redrive::{DeadLetters, DeadLettersError, Redrive, Redriven};
 pub(crate) use redrive::{MAX_IDS, ids_rule, limit_rule};
 pub(crate) use running::{Abandoning, Leash};
-pub use service::{Jobs, Limits, QueueStatus, Waiting, WaitingFor};
+pub use service::{Jobs, Limits, QueueStatus};
 pub use steer::{CancelError, Canceled, RetryError};
 pub(crate) use submit::{MAX_FAULTS, MAX_TAGS};
 pub use submit_error::SubmitError;

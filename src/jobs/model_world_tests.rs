@@ -76,6 +76,7 @@ impl World {
             cancel_grace: Duration::from_secs(1),
             sensitive: Vec::new(),
             unique_by: crate::handler::UniqueBy::default(),
+            retry_profile: "test".into(),
         };
         registry.register(Never, settings).unwrap();
         let queues: Vec<_> = CAPACITY.into_iter().map(|room| Arc::new(MemoryQueue::new(room))).collect();

@@ -14,7 +14,7 @@ use super::waiters::Waiters;
 use crate::clock::Clock;
 use crate::event::Events;
 use crate::handler::Registry;
-use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp};
+use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp, Waiting, WaitingFor};
 use crate::queue::Queue;
 use crate::redact::Redactor;
 use crate::store::{Durability, ListQuery, Page, Store, StoreError, age_seconds};
@@ -90,30 +90,6 @@ pub struct QueueStatus {
     pub oldest_pending_seconds: f64,
     /// Jobs that came to their end per second, over the last few seconds.
     pub throughput_per_second: f64,
-}
-
-/// Why a job does not run yet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Waiting {
-    /// What it waits for.
-    pub reason: WaitingFor,
-    /// Until when, where that is known.
-    pub until: Option<Timestamp>,
-    /// How many jobs are in front of it.
-    pub ahead: u64,
-}
-
-/// What a job can wait for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WaitingFor {
-    /// A free worker.
-    Turn,
-    /// Its time.
-    Schedule,
-    /// The time of its next attempt.
-    Retry,
-    /// Room in its queue, although it is due.
-    Room,
 }
 
 impl Jobs {

@@ -259,6 +259,7 @@ impl Jobs {
             timeout: new.timeout.unwrap_or(settings.timeout),
             tags: new.tags.into(),
             unique: unique.map(Box::new),
+            trace: new.trace.map(Box::new),
             log: JobLog::default(),
         };
         Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Email;
-use crate::handler::{Context, Failure, Handler, Outcome};
+use super::{Email, about};
+use crate::handler::{About, Context, Failure, Handler, Outcome};
 use crate::job::{Fault, LogLevel};
 use crate::mail::{Mailer, SendError, mask};
 
@@ -21,6 +21,10 @@ pub struct EmailHandler {
 
 impl Handler for EmailHandler {
     type Input = Email;
+
+    fn about(&self) -> About {
+        about::email()
+    }
 
     fn check(&self, input: &Email) -> Vec<Fault> {
         input.parse(self.mailer.templates()).err().unwrap_or_default()

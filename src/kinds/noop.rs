@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::handler::{Context, Failure, Handler, Outcome, Payload};
+use super::about;
+use crate::handler::{About, Context, Failure, Handler, Outcome, Payload};
 use crate::job::{Fault, JobResult, parse_duration};
 
 /// How long it may sleep.
@@ -63,6 +64,10 @@ struct Members {
 
 impl Handler for NoopHandler {
     type Input = Noop;
+
+    fn about(&self) -> About {
+        about::noop()
+    }
 
     fn check(&self, input: &Noop) -> Vec<Fault> {
         input.orders().err().unwrap_or_default()

@@ -40,6 +40,7 @@ pub(super) fn context(kind: &str, attempt: u32) -> (Context, CancellationToken, 
         timeout: std::time::Duration::from_mins(1),
         tags: Box::default(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     };
     let mut job = Job::new(spec, JobState::Pending { turn: Some(1), since: Timestamp::from_millis(0) }, None);

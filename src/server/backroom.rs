@@ -13,6 +13,7 @@ use crate::http::{self, Api};
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
 use crate::shutdown::{self, DrainReport, Patience};
+use crate::sign::AttemptTokens;
 use crate::spill::SpillFile;
 use crate::worker::{Pool, Stop};
 
@@ -29,9 +30,12 @@ pub struct Backroom {
 impl Backroom {
     /// Begins with a configuration and the built-in kinds.
     pub fn builder(config: Config) -> Builder {
+        let clock = Clock::system();
+        let attempt_tokens = AttemptTokens::new(clock.secret());
         Builder {
             config,
-            clock: Clock::system(),
+            clock,
+            attempt_tokens,
             registry: Registry::new(),
             faults: Vec::new(),
             workers_on: None,

@@ -14,19 +14,18 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
 use crate::http::{Api, Idempotency, Tls};
-use crate::kinds::{EmailHandler, NoopHandler};
 use crate::mail::Mailer;
 use crate::shutdown::{self, Patience, Phase};
+use crate::sign::AttemptTokens;
 use crate::spill::{SpillError, SpillFile};
 use crate::worker::{Pool, Stop};
-
-/// The kinds that every server has.
-pub const BUILT_IN_KINDS: [&str; 2] = ["email", "noop"];
 
 /// Collects handlers for a [`Backroom`].
 pub struct Builder {
     pub(super) config: Config,
     pub(super) clock: Clock,
+    /// Made before the handlers, which issue tokens, and the API, which takes them.
+    pub(super) attempt_tokens: AttemptTokens,
     pub(super) registry: Registry,
     pub(super) faults: Vec<String>,
     pub(super) workers_on: Option<Handle>,
@@ -91,10 +90,10 @@ impl Builder {
     ///
     /// Every fault that is found.
     pub fn check(self) -> Result<Mailer, StartError> {
-        Ok(self.parts()?.mailer)
+        Ok(self.parts(true)?.mailer)
     }
 
-    fn parts(mut self) -> Result<Parts, StartError> {
+    fn parts(mut self, dry: bool) -> Result<Parts, StartError> {
         // What was loaded was checked when it was; what was made in code was not.
         self.faults.extend(self.config.faults());
         let mailer = match Mailer::new(mail_settings(&self.config), self.clock.clone()) {
@@ -110,9 +109,8 @@ impl Builder {
             self.faults.push(format!("server.tls.{fault}"));
             None
         });
-        if let Some(mailer) = mailer.clone() {
-            self = self.handler(EmailHandler { mailer }).handler(NoopHandler);
-        }
+        self = self.register_built_in(mailer.clone());
+        self.register_configured(dry);
         match mailer {
             Some(mailer) if self.faults.is_empty() => {
                 let Self { registry, config, .. } = self;
@@ -138,15 +136,16 @@ impl Builder {
 
     /// Everything that can go wrong and changes nothing.
     pub(super) fn prepare(self) -> Result<Prepared, StartError> {
-        let clock = self.clock.clone();
+        let (clock, attempt_tokens) = (self.clock.clone(), self.attempt_tokens.clone());
         let workers_on = self.workers_on.clone();
-        let Parts { mailer, registry, config, tls } = self.parts()?;
+        let Parts { mailer, registry, config, tls } = self.parts(false)?;
         let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
         let api = Api {
             jobs: service(&config, clock.clone(), registry),
             phase: Phase::default(),
             closing: CancellationToken::new(),
             mailer,
+            attempt_tokens,
             base_url: config.server.public_url.clone().unwrap_or_default(),
             body_limit: config.server.body_limit,
             guard: guard(&config, &clock),

@@ -3,13 +3,16 @@
 mod backroom;
 mod bounds;
 mod builder;
+mod kinds;
 mod listening;
+mod outgoing;
 mod parts;
 mod reload;
 
 pub use backroom::Backroom;
 pub use bounds::MemoryBounds;
-pub use builder::{BUILT_IN_KINDS, Builder, StartError};
+pub use builder::{Builder, StartError};
+pub use kinds::BUILT_IN_KINDS;
 pub use listening::Server;
 pub use reload::Reload;
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.

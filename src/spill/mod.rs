@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 
 use crate::job::{
     ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
-    Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Unique, UniqueKey,
+    Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Trace, Unique, UniqueKey,
 };
 
 const VERSION: u32 = 1;
@@ -116,6 +116,9 @@ struct Line {
     /// Older files have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unique: Option<UniqueLine>,
+    /// `traceparent` and `tracestate`, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<(String, Option<String>)>,
     /// What came of it, when it is done and only kept for the sake of its unique key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<ResultLine>,
@@ -423,6 +426,7 @@ impl Line {
                 key: unique.key.clone(),
                 for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
             }),
+            trace: spec.trace.as_ref().map(|trace| (trace.parent(1), trace.state().map(Into::into))),
             result,
             result_expired,
             skip_reason,
@@ -479,6 +483,10 @@ impl Line {
                 let window = Duration::from_millis(for_ms).min(Unique::LONGEST_WINDOW);
                 Box::new(Unique { key, window })
             }),
+            trace: self
+                .trace
+                .and_then(|(parent, state)| Trace::parse(&parent, state.as_deref()))
+                .map(Box::new),
             log: JobLog::from_lines(self.log),
         };
         Ok(Job {

@@ -23,6 +23,11 @@ fn job(n: u128) -> Job {
             key: UniqueKey::new("k").unwrap(),
             window: Duration::from_millis(7),
         })),
+        trace: crate::job::Trace::parse(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000001-01",
+            Some("a=1"),
+        )
+        .map(Box::new),
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))

@@ -72,6 +72,7 @@ pub(super) fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         timeout: Duration::from_mins(1),
         tags: tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(0), since: created_at }, None)

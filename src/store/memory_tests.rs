@@ -14,7 +14,6 @@ use crate::store::{Limit, pressure::LOG_GROWTH};
 
 const HOUR: Duration = Duration::from_hours(1);
 const RETENTION: Retention = Retention { completed: HOUR, dead_lettered: HOUR, max_finished: 8 };
-
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
@@ -41,6 +40,7 @@ fn job(n: u128, bytes: usize, state: JobState) -> Arc<Job> {
         max_attempts: 3,
         timeout: HOUR,
         unique: None,
+        trace: None,
         tags: (0..n % 3).map(|tag| Tag::new(&format!("tag {tag}")).unwrap()).collect(),
         log: JobLog::default(),
     };

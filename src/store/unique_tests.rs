@@ -23,6 +23,7 @@ fn spec(id: JobId, queue: QueueName) -> Spec {
         timeout: Duration::from_hours(1),
         tags: Box::default(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     }
 }

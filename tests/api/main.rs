@@ -16,6 +16,7 @@ mod guard_names;
 mod guard_pages;
 mod idempotency;
 mod job;
+mod kinds;
 mod list;
 mod mail;
 mod probes;

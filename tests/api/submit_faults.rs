@@ -69,7 +69,7 @@ async fn an_unknown_kind_has_its_own_type() {
     let answer = app.post("/api/jobs", &json!({"kind": "emial"})).await;
     assert_answer!("unknown_kind", answer);
     let faults = app.post("/api/jobs", &json!({"kind": "zzz"})).await.faults("unknown-kind");
-    assert_eq!(faults, ["/kind: there is no kind of this name; there are: act, email, noop"]);
+    assert_eq!(faults, ["/kind: there is no kind of this name; there are: act, email, http, noop"]);
     app.stop().await;
 }
 

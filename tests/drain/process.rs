@@ -184,9 +184,12 @@ async fn ended(mut child: Child, log: Log) -> Ended {
 }
 
 impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it lives")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = self.child.id().expect("it lives");
-        nix::sys::signal::kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+        nix::sys::signal::kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
     }
 
     /// Ends it on the spot.

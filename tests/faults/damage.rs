@@ -31,6 +31,7 @@ fn job(n: u128) -> Job {
         max_attempts: 3,
         timeout: Duration::from_millis(1_500),
         unique: None,
+        trace: None,
         tags: [Tag::new("ü").unwrap()].into(),
         log: JobLog::default(),
     };

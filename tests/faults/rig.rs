@@ -118,6 +118,7 @@ pub(crate) fn service(plan: &Arc<Plan>, runs: &Arc<AtomicUsize>, gate: &Arc<Sema
         cancel_grace: CANCEL_GRACE,
         sensitive: Vec::new(),
         unique_by: backroom::handler::UniqueBy::default(),
+        retry_profile: "test".into(),
     };
     registry.register(Act { runs: Arc::clone(runs), gate: Arc::clone(gate) }, settings).unwrap();
     let day = Duration::from_hours(24);

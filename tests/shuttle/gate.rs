@@ -46,6 +46,7 @@ pub(crate) fn service(capacity: usize) -> Jobs {
         cancel_grace: Duration::from_secs(1),
         sensitive: Vec::new(),
         unique_by: crate::handler::UniqueBy::default(),
+        retry_profile: "test".into(),
     };
     registry.register(Act, settings).unwrap();
     let hour = Duration::from_hours(1);

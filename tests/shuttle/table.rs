@@ -41,6 +41,7 @@ fn job(n: u128, expires_at: Option<i64>) -> Arc<Job> {
         max_attempts: 2,
         timeout: Duration::from_mins(1),
         unique: None,
+        trace: None,
         tags: Box::default(),
         log: JobLog::default(),
     };

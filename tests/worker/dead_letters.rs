@@ -122,6 +122,7 @@ async fn dead_letters_of_a_kind_that_is_gone_are_not_out_of_reach() {
             timeout: Duration::from_mins(1),
             tags: Box::default(),
             unique: None,
+            trace: None,
             log: JobLog::default(),
         };
         ids.push(spec.id);

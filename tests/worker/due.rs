@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backroom::handler::Outcome;
-use backroom::job::{Delay, Job, JobLog, JobState, KindName, NewJob, QueueName, Spec, StateName};
-use backroom::jobs::WaitingFor;
+use backroom::job::{Delay, Job, JobLog, JobState, KindName, NewJob, QueueName, Spec, StateName, WaitingFor};
 use backroom::store::Store as _;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -141,6 +140,7 @@ fn found(g: &Gated, kind: &str, payload: &str, since: i64) -> Arc<Job> {
         timeout: Duration::from_secs(1),
         tags: Box::default(),
         unique: None,
+        trace: None,
         log: JobLog::default(),
     };
     let since = backroom::job::Timestamp::from_millis(EPOCH.as_millis() + since);

@@ -98,6 +98,7 @@ impl Setup {
             retry: self.retry,
             cancel_grace: self.cancel_grace,
             sensitive: Vec::new(),
+            retry_profile: "test".into(),
             unique_by: backroom::handler::UniqueBy::default(),
         };
         registry.register(Act(act), settings).unwrap();

@@ -7,6 +7,7 @@ mod reader;
 mod straight;
 mod tree;
 
+use actix_web::HttpRequest;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -15,7 +16,7 @@ use self::tree::{draft_of, unknown_member};
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::handler::Registry;
-use crate::job::{Fault, KindName, NewJob};
+use crate::job::{Fault, KindName, NewJob, Trace};
 use crate::jobs::{Jobs, MAX_FAULTS};
 
 /// How deep a body may be nested: what the JSON parser goes down to.
@@ -51,6 +52,15 @@ impl Draft {
         }
         faults
     }
+}
+
+/// The trace that a request belongs to, if it says so as W3C Trace Context has it.
+pub(super) fn trace(request: &HttpRequest) -> Option<Trace> {
+    let parent = request.headers().get("traceparent")?.to_str().ok()?;
+    let states: Vec<&str> =
+        request.headers().get_all("tracestate").filter_map(|state| state.to_str().ok()).collect();
+    let state = states.join(",");
+    Trace::parse(parent, Some(&*state).filter(|state| !state.is_empty()))
 }
 
 /// Reads one job.

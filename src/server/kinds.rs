@@ -1,0 +1,114 @@
+//! The kinds of the program, and those that the configuration makes.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use url::Url;
+
+use super::builder::Builder;
+use super::outgoing::{app_client, http_client, signer};
+use crate::config::{Command, Config, Kind, Push, Run, read_schema};
+use crate::handler::{About, RegistryError};
+use crate::kinds::{CommandHandler, CommandSettings, EmailHandler, HttpHandler, NoopHandler, PushHandler};
+use crate::mail::Mailer;
+use crate::sign::Signer;
+use crate::store::Durability;
+
+/// The kinds that every server has.
+pub const BUILT_IN_KINDS: [&str; 3] = ["email", "http", "noop"];
+
+impl Builder {
+    /// Registers those that are built in. Without a mailer there are faults already.
+    pub(super) fn register_built_in(mut self, mailer: Option<Mailer>) -> Self {
+        if let Some(mailer) = mailer {
+            self = self.handler(EmailHandler { mailer });
+        }
+        match http_client(&self.config) {
+            Ok(client) => {
+                let (clock, body_limit) = (self.clock.clone(), self.config.limits.result);
+                self = self.handler(HttpHandler { client, clock, body_limit });
+            }
+            Err(error) => self.faults.push(format!("{error:#}")),
+        }
+        self.handler(NoopHandler)
+    }
+
+    /// Registers those of the configuration. With `dry` nothing is written, and what is signed is signed by nobody.
+    pub(super) fn register_configured(&mut self, dry: bool) {
+        let mut signer: Option<Arc<Signer>> = None;
+        for (name, kind) in self.config.kinds.clone() {
+            let Some(run) = &kind.run else { continue };
+            let name = name.as_str();
+            let registered = match run {
+                Run::Command(command) => self.command(name, &kind, command).map(|handler| {
+                    let settings = self.config.kind_settings(name);
+                    self.registry.register_as(name, handler, settings)
+                }),
+                Run::Push(push) => self.push(&kind, push, &mut signer, dry).map(|handler| {
+                    let settings = self.config.kind_settings(name);
+                    self.registry.register_as(name, handler, settings)
+                }),
+            };
+            match registered {
+                Ok(Ok(())) => {}
+                Ok(Err(error @ (RegistryError::Name { .. } | RegistryError::Duplicate(_)))) => {
+                    self.faults.push(error.to_string());
+                }
+                Err(error) => self.faults.push(format!("kinds.{name}: {error:#}")),
+            }
+        }
+    }
+
+    fn command(&self, name: &str, kind: &Kind, command: &Command) -> anyhow::Result<CommandHandler> {
+        Ok(CommandHandler::new(CommandSettings {
+            program: command.program().map_err(anyhow::Error::msg)?,
+            arguments: command.command.iter().skip(1).cloned().collect(),
+            folder: command.folder.clone(),
+            env: command.variables(),
+            result_type: command.result_type.clone(),
+            retry_on_exit: command.retry_on_exit,
+            result_limit: self.config.limits.result,
+            cancel_grace: self.config.kind_settings(name).cancel_grace,
+            about: about(kind)?,
+        }))
+    }
+
+    fn push(
+        &self,
+        kind: &Kind,
+        push: &Push,
+        signer: &mut Option<Arc<Signer>>,
+        dry: bool,
+    ) -> anyhow::Result<PushHandler> {
+        let url = Url::parse(&push.url).context("url")?;
+        let signer = match signer {
+            Some(signer) => Arc::clone(signer),
+            None => {
+                let made = Arc::new(self::signer(&self.config.webhooks, &self.clock, dry)?);
+                Arc::clone(signer.insert(made))
+            }
+        };
+        Ok(PushHandler {
+            client: app_client(&url)?,
+            url,
+            signer,
+            tokens: self.attempt_tokens.clone(),
+            base_url: base_url(&self.config).into(),
+            durability: Durability::Memory,
+            clock: self.clock.clone(),
+            result_limit: self.config.limits.result,
+            about: about(kind)?,
+        })
+    }
+}
+
+/// What goes before every path in a job: empty, or the public URL.
+pub(super) fn base_url(config: &Config) -> &str {
+    config.server.public_url.as_deref().unwrap_or_default()
+}
+
+fn about(kind: &Kind) -> anyhow::Result<About> {
+    let schema = kind.schema.as_deref().map(read_schema).transpose().map_err(anyhow::Error::msg)?;
+    let example = schema.as_ref().and_then(|schema| schema.document()["examples"].get(0).cloned());
+    Ok(About { description: kind.description.clone(), schema, example })
+}
