@@ -61,10 +61,12 @@ pub(super) fn turn(
             let detail = "This Idempotency-Key was used with another body. Take a new key for new work.";
             Err(Problem::new(ProblemType::IdempotencyKeyReused, detail))
         }
-        Known::Full(pause) => {
-            let detail = "There is no room for another Idempotency-Key, and none may be forgotten before its time: see \
-                          limits.idempotency_keys and limits.idempotency_memory. Nothing was kept.";
-            Err(Problem::new(ProblemType::MemoryFull, detail).retry_after(pause))
+        Known::Full(pause, option) => {
+            let detail = format!(
+                "There is no room for another Idempotency-Key, and none may be forgotten before its time: see {option}. \
+                 Nothing was kept."
+            );
+            Err(Problem::new(ProblemType::MemoryFull, detail).with("option", option).retry_after(pause))
         }
     }
 }

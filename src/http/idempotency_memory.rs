@@ -75,8 +75,8 @@ pub(super) enum Known {
     UnderWay,
     /// It belongs to a request with another body.
     OtherBody,
-    /// There is no room for another key; when to come again, in whole seconds.
-    Full(u64),
+    /// There is no room for another key; when to come again, in whole seconds, and by which option.
+    Full(u64, &'static str),
 }
 
 /// A key whose request is under way. Dropping it frees the key: nothing was accepted.
@@ -118,16 +118,20 @@ impl Idempotency {
         if state.entries.len() >= self.0.keys || state.bytes >= self.0.bytes {
             let pause = state.order.front().map_or(Duration::ZERO, |(until, _)| until.saturating_sub(now));
             let (keys, bytes) = (state.entries.len(), state.bytes);
+            let option =
+                if keys >= self.0.keys { "limits.idempotency_keys" } else { "limits.idempotency_memory" };
             let told = std::mem::replace(&mut state.told, true);
             drop(state);
             if !told {
                 tracing::warn!(
                     keys,
                     bytes,
-                    "no room for idempotency keys: requests with a new one are refused; see limits.idempotency_keys"
+                    option,
+                    "no room for idempotency keys: requests with a new one are refused"
                 );
             }
-            return Known::Full(pause.as_secs_f64().ceil().clamp(1.0, LONGEST_FULL_PAUSE as f64) as u64);
+            let pause = pause.as_secs_f64().ceil().clamp(1.0, LONGEST_FULL_PAUSE as f64) as u64;
+            return Known::Full(pause, option);
         }
         state.told = false;
         state.entries.insert(id, Entry::UnderWay { body });
@@ -296,9 +300,9 @@ mod tests {
         accept(&memory, 2, HOUR);
         let under_way = memory.look_up(id(3), ONE, HOUR);
         assert!(matches!(under_way, Known::No(_)));
-        assert!(matches!(memory.look_up(id(4), ONE, HOUR), Known::Full(300)));
+        assert!(matches!(memory.look_up(id(4), ONE, HOUR), Known::Full(300, "limits.idempotency_keys")));
         let almost = (24 * HOUR).saturating_sub(Duration::from_millis(1_500));
-        assert!(matches!(memory.look_up(id(4), ONE, almost), Known::Full(2)));
+        assert!(matches!(memory.look_up(id(4), ONE, almost), Known::Full(2, _)));
         assert_eq!(body(memory.look_up(id(1), ONE, almost)), "1");
         assert!(matches!(memory.look_up(id(3), ONE, almost), Known::UnderWay));
         drop(under_way);
@@ -337,7 +341,10 @@ mod tests {
         assert_eq!(memory.holds().2, ENTRY_BYTES + 11, "a name, a value and a body");
         let late = memory.look_up(id(3), ONE, Duration::ZERO);
         accept(&memory, 2, Duration::ZERO);
-        assert!(matches!(memory.look_up(id(4), ONE, Duration::ZERO), Known::Full(300)));
+        assert!(matches!(
+            memory.look_up(id(4), ONE, Duration::ZERO),
+            Known::Full(300, "limits.idempotency_memory")
+        ));
         // What was under way is remembered all the same: its work is done.
         let Known::No(late) = late else { panic!("it is new") };
         let _ =

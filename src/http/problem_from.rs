@@ -33,7 +33,8 @@ impl From<SubmitError> for Problem {
             SubmitError::MemoryFull { limit, retry_after } => {
                 let detail = match limit {
                     Limit::Memory(bytes) => format!(
-                        "The jobs that are held take up {} ({bytes} bytes). Nothing was kept.",
+                        "The jobs that are held take up {} ({bytes} bytes), and none of them may be forgotten: they are not \
+                         finished, dead letters, or hold a unique key. Nothing was kept.",
                         limit.option()
                     ),
                     Limit::Jobs(jobs) => {
