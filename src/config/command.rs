@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 
 use super::reader::Section;
 use super::run::required;
+use crate::job::is_media_type;
 
 /// What the program finds in its environment in any case, see [`Command::env`].
 const GIVEN: [&str; 4] = ["BACKROOM_JOB_ID", "BACKROOM_ATTEMPT", "BACKROOM_MAX_ATTEMPTS", "BACKROOM_KIND"];
@@ -241,16 +242,8 @@ fn is_folder(path: &Path) -> Result<(), String> {
     if path.is_dir() { Ok(()) } else { Err("is not a folder that can be read".to_owned()) }
 }
 
-/// RFC 9110 §8.3.1, as far as it can go wrong: a type, a subtype, parameters of visible characters.
 fn media_type(text: &str) -> Result<String, String> {
-    let token = |text: &str| {
-        let may = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        !text.is_empty() && text.chars().all(may)
-    };
-    let (essence, parameters) = text.split_once(';').unwrap_or((text, "x=x"));
-    let named = essence.trim_end().split_once('/').is_some_and(|(of, sub)| token(of) && token(sub));
-    let visible = parameters.contains('=') && parameters.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-    if named && visible && text.len() <= 200 {
+    if is_media_type(text) {
         Ok(text.to_owned())
     } else {
         Err("must be a media type, as in \"application/pdf\" or \"text/csv; charset=utf-8\"".to_owned())

@@ -70,8 +70,13 @@ impl Kind {
                 s.fault_here(format!("unknown kind; {}", instead_of(name, known.iter().copied())));
             }
             // Kept in any case, so that what it refers to is checked too.
-            if let Ok(name) = KindName::new(name) {
-                kinds.insert(name, kind);
+            match KindName::new(name) {
+                Ok(name) => {
+                    kinds.insert(name, kind);
+                }
+                // A kind of the user's own that nobody could ever submit a job of.
+                Err(error) if Run::is_in(s) => s.fault_here(error.to_string()),
+                Err(_) => {}
             }
         });
         kinds
@@ -286,6 +291,11 @@ mod tests {
         );
         assert_eq!(faults(&["kinds.Email.queue=mail"]).len(), 1);
         assert_eq!(faults(&["kinds.email.run=push"]).len(), 1);
+        for name in ["no kind!", "Invoice", &"x".repeat(65)] {
+            let set = |member: &str| format!("kinds.\"{name}\".{member}");
+            let found = faults(&[&set("run=push"), &set("url=http://app/")]);
+            assert!(found.len() == 1 && found[0].contains("a kind is 1 to 64 characters"), "{found:?}");
+        }
         assert_eq!(faults(&["kinds.email.sensitive=a,,b"]).len(), 1);
     }
 

@@ -6,6 +6,7 @@ use reqwest::Url;
 
 use super::command::Command;
 use super::reader::Section;
+use crate::egress::{Allow, AllowError};
 
 /// The members that belong to one of the two forms.
 const OF_COMMAND: [&str; 5] = ["command", "folder", "env", "result_type", "retry_on_exit"];
@@ -146,6 +147,9 @@ fn push_url(text: &str) -> Result<String, &'static str> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must have no user and no password: the app knows a request by its signature");
+    }
+    if Allow::parse(url.host_str().unwrap_or_default()) == Err(AllowError::Never) {
+        return Err("leads to a link-local or metadata address, which is never allowed");
     }
     Ok(url.into())
 }

@@ -186,6 +186,10 @@ fn what_could_not_be_run_is_found_before() {
         assert!(said.contains("result_type: must be a media type"), "{bad:?}: {said}");
     }
     assert!(found(&[sh, "kinds.mine.retry_on_exit=sometimes"]).contains("must be true or false"));
+    for never in ["169.254.169.254", "[::ffff:169.254.169.254]", "0xa9fea9fe"] {
+        let said = faults(&["kinds.mine.run=push", &format!("kinds.mine.url=http://{never}/latest")]);
+        assert!(said.len() == 1 && said[0].contains("link-local or metadata"), "{never}: {said:?}");
+    }
     for bad in ["app", "/jobs", "ftp://app", "http://", "http://u@app", "http://u:p@app", "http://app/#x"] {
         let said = faults(&["kinds.mine.run=push", &format!("kinds.mine.url={bad}")]);
         assert!(said.len() == 1 && said[0].starts_with("--set: kinds.mine.url: must "), "{bad:?}: {said:?}");

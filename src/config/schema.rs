@@ -1,5 +1,7 @@
 //! `kinds.<name>.schema`: what payloads may be, in a file of the user's.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use crate::handler::Schema;
@@ -13,12 +15,15 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// When the file cannot be read, is no JSON, or is no schema.
 pub(crate) fn read_schema(path: &Path) -> Result<Schema, String> {
-    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
-    if size > LARGEST {
+    let unreadable = |error| format!("cannot be read: {error}");
+    let mut text = Vec::new();
+    // Not by what the file says of its size: a device has none, and no end.
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(LARGEST + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > LARGEST {
         return Err("must be at most 1 MiB".to_owned());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let document = serde_json::from_str(&text).map_err(|error| format!("is not JSON: {error}"))?;
+    let document = serde_json::from_slice(&text).map_err(|error| format!("is not JSON: {error}"))?;
     Schema::new(document).map_err(|error| error.to_string())
 }
 
@@ -47,6 +52,7 @@ mod tests {
             (set("no.json", "{"), "is not JSON: EOF"),
             (set("large.json", &" ".repeat((1 << 20) + 1)), "must be at most 1 MiB"),
             ("kinds.count.schema=gone.json".to_owned(), "cannot be read"),
+            ("kinds.count.schema=/dev/zero".to_owned(), "must be at most 1 MiB"),
         ] {
             let found = with(&schema);
             assert!(found.len() == 1 && found[0].contains(reason), "{found:?}");

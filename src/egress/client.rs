@@ -54,8 +54,13 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The body is larger than was asked for.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked for, in bytes.
+        limit: usize,
+        /// The answer with the beginning of its body: a failure of the far side is one however much it says.
+        received: Box<Received>,
+    },
     /// It redirects further than is followed.
     #[error("it redirects more than {MAX_REDIRECTS} times")]
     TooManyRedirects,
@@ -176,7 +181,7 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Received,
     // Counted after decoding: a small body can unpack to a very large one.
     while let Some(chunk) = response.chunk().await.map_err(Error::of)? {
         if body.len() + chunk.len() > limit {
-            return Err(Error::TooLarge(limit));
+            return Err(Error::TooLarge { limit, received: Box::new(Received { status, headers, body }) });
         }
         body.extend_from_slice(&chunk);
     }

@@ -33,6 +33,7 @@
 
 mod context;
 mod failure;
+mod marked;
 mod registry;
 mod schema;
 mod unique;

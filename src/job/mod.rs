@@ -4,6 +4,7 @@
 
 mod canonical;
 mod log;
+mod media_type;
 mod name;
 mod record;
 mod request;
@@ -17,6 +18,7 @@ mod weight;
 
 pub(crate) use canonical::canonical;
 pub use log::{JobLog, LogLevel, LogLine};
+pub(crate) use media_type::is_media_type;
 pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, Tag, UniqueKey};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};

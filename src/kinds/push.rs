@@ -7,12 +7,12 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::http::{failed, trace, unexpected};
+use super::http::{trace, unexpected, whole};
 use super::raw::Raw;
 use crate::clock::Clock;
 use crate::egress::{Client, Received};
 use crate::handler::{About, Context, Failure, Handler, Outcome};
-use crate::job::{JobResult, LogLevel};
+use crate::job::{JobResult, LogLevel, is_media_type};
 use crate::sign::{AttemptTokens, Signer};
 use crate::store::Durability;
 use crate::view::View;
@@ -22,6 +22,8 @@ const OUTCOME: &str = "backroom-outcome";
 const REASON: &str = "backroom-reason";
 /// The reason of a skip that gives none.
 const NO_REASON: &str = "the app skipped it";
+/// The media type of a result whose own is missing or none.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
 const ADVICE: &str = "; redirects are not followed: give the address that it leads to";
 
 /// Runs the jobs of one kind with `run = "push"`.
@@ -77,7 +79,7 @@ impl Handler for PushHandler {
             self.client.send(Method::POST, self.url.clone(), headers, Some(body), self.result_limit, false);
         let received = tokio::select! {
             biased;
-            received = sending => received.map_err(|error| failed(&error))?,
+            received = sending => whole(received, |status| status.is_success())?,
             // The app sees that the connection ends.
             () = cx.canceled() => return Err(Failure::transient("canceled", "canceled before an answer came")),
         };
@@ -116,6 +118,8 @@ fn outcome(received: Received) -> Outcome {
     if received.body.is_empty() {
         return Outcome::done();
     }
-    let media_type = text(CONTENT_TYPE.as_str()).map_or("application/octet-stream".into(), Into::into);
+    // It becomes a header of our own answer: one that is none is not passed on.
+    let media_type = text(CONTENT_TYPE.as_str()).filter(|text| is_media_type(text));
+    let media_type = media_type.map_or(UNKNOWN_TYPE.into(), Into::into);
     Outcome::Completed(JobResult { media_type, bytes: received.body.into() })
 }

@@ -113,6 +113,15 @@ async fn the_answer_is_the_result_whatever_its_media_type() {
         result(&answer(200, "content-type: text/html\r\n", "")).await,
         ("application/json".to_owned(), b"null".to_vec())
     );
+    // What would become a header of ours, and is no media type.
+    for none in ["text", "text/html, text/plain", "text/\u{fc}", &format!("text/{}", "x".repeat(1_000))] {
+        let typed = result(&answer(200, &format!("content-type: {none}\r\n"), "x")).await;
+        assert_eq!(typed, ("application/octet-stream".to_owned(), b"x".to_vec()), "{none}");
+    }
+    // However much it says, an app that is down is down.
+    let (ran, ..) = run(&answer(503, "", &"x".repeat(LIMIT + 1))).await;
+    let error = JobError::from(ran.unwrap_err());
+    assert_eq!((&*error.code, error.retryable), ("http-503", true));
     for (length, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
         let ran = run(&answer(200, "", &"x".repeat(length))).await.0;
         assert_eq!(

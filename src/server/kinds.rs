@@ -35,7 +35,16 @@ impl Builder {
 
     /// Registers those of the configuration. With `dry` nothing is written, and what is signed is signed by nobody.
     pub(super) fn register_configured(&mut self, dry: bool) {
-        let mut signer: Option<Arc<Signer>> = None;
+        // Nothing is written for a server that does not start.
+        let dry = dry || !self.faults.is_empty();
+        let pushes = self.config.kinds.values().any(|kind| matches!(kind.run, Some(Run::Push(_))));
+        let signer =
+            pushes.then(|| signer(&self.config.webhooks, &self.clock, dry).map(Arc::new)).transpose();
+        // One fault, however many kinds need it.
+        let signer = signer.unwrap_or_else(|error| {
+            self.faults.push(format!("{error:#}"));
+            None
+        });
         for (name, kind) in self.config.kinds.clone() {
             let Some(run) = &kind.run else { continue };
             let name = name.as_str();
@@ -44,7 +53,7 @@ impl Builder {
                     let settings = self.config.kind_settings(name);
                     self.registry.register_as(name, handler, settings)
                 }),
-                Run::Push(push) => self.push(&kind, push, &mut signer, dry).map(|handler| {
+                Run::Push(push) => self.push(&kind, push, signer.as_ref()).map(|handler| {
                     let settings = self.config.kind_settings(name);
                     self.registry.register_as(name, handler, settings)
                 }),
@@ -73,21 +82,10 @@ impl Builder {
         }))
     }
 
-    fn push(
-        &self,
-        kind: &Kind,
-        push: &Push,
-        signer: &mut Option<Arc<Signer>>,
-        dry: bool,
-    ) -> anyhow::Result<PushHandler> {
+    /// Without a signer, which is a fault already, what else is wrong is found all the same.
+    fn push(&self, kind: &Kind, push: &Push, signer: Option<&Arc<Signer>>) -> anyhow::Result<PushHandler> {
         let url = Url::parse(&push.url).context("url")?;
-        let signer = match signer {
-            Some(signer) => Arc::clone(signer),
-            None => {
-                let made = Arc::new(self::signer(&self.config.webhooks, &self.clock, dry)?);
-                Arc::clone(signer.insert(made))
-            }
-        };
+        let signer = signer.cloned().unwrap_or_else(|| Arc::new(Signer::new(Vec::new())));
         Ok(PushHandler {
             client: app_client(&url)?,
             url,

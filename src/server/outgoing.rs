@@ -1,7 +1,7 @@
 //! What requests that leave are made with: clients under a policy, and the secret that signs them.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -11,6 +11,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Webhooks};
 use crate::egress::{Allow, Client, Policy};
 use crate::sign::{Secret, Signer};
+
+/// How much of a file is read that should hold a secret, in bytes.
+const LONGEST_FILE: u64 = 4_096;
 
 /// The client of the kind `http`.
 pub(super) fn http_client(config: &Config) -> anyhow::Result<Client> {
@@ -39,12 +42,16 @@ pub(super) fn signer(webhooks: &Webhooks, clock: &Clock, dry: bool) -> anyhow::R
         tracing::warn!("requests are signed with a secret that nobody knows: set webhooks.secret");
         return Ok(Signer::new(vec![Secret::from_random(clock.secret())]));
     };
-    if dry && !path.exists() {
-        return Ok(Signer::new(vec![Secret::from_random(clock.secret())]));
-    }
-    let secret =
-        made(path, clock).with_context(|| format!("webhooks.made_secret_file: {}", path.display()))?;
+    let secret = if dry && !path.exists() { unkept(path, clock) } else { made(path, clock) };
+    let secret = secret.with_context(|| format!("webhooks.made_secret_file: {}", path.display()))?;
     Ok(Signer::new(vec![secret]))
+}
+
+/// A secret that nobody keeps, where a start could keep one.
+fn unkept(path: &Path, clock: &Clock) -> anyhow::Result<Secret> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+    Ok(Secret::from_random(clock.secret()))
 }
 
 fn made(path: &Path, clock: &Clock) -> anyhow::Result<Secret> {
@@ -58,9 +65,12 @@ fn made(path: &Path, clock: &Clock) -> anyhow::Result<Secret> {
             Ok(secret)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let text = std::fs::read_to_string(path)?;
+            let mut text = String::new();
+            File::open(path)?.take(LONGEST_FILE).read_to_string(&mut text)?;
+            // A start that was cut short leaves an empty one.
+            let secret = Secret::parse(&text).context("holds no secret; take it away and one is made")?;
             tracing::info!(file = %path.display(), "requests are signed with the secret in this file");
-            Ok(Secret::parse(&text)?)
+            Ok(secret)
         }
         Err(error) => Err(error.into()),
     }
@@ -78,8 +88,26 @@ mod tests {
         let first = made(&path, &Clock::system()).unwrap().expose();
         assert_eq!(made(&path, &Clock::system()).unwrap().expose(), first);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::write(&path, "rubbish").unwrap();
-        assert!(made(&path, &Clock::system()).is_err());
+        for rubbish in ["", "rubbish"] {
+            std::fs::write(&path, rubbish).unwrap();
+            let error = made(&path, &Clock::system()).unwrap_err();
+            assert!(error.to_string().contains("take it away"), "{error:#}");
+        }
         assert!(made(&folder.path().join("no/such/folder"), &Clock::system()).is_err());
+    }
+
+    #[test]
+    fn a_dry_run_finds_what_a_start_would_and_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let dry = |path: &str| {
+            let made_secret_file = Some(folder.path().join(path));
+            signer(&Webhooks { secret: None, made_secret_file, allow: Vec::new() }, &Clock::system(), true)
+        };
+        assert!(dry("secret").is_ok());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let error = dry("no/such/secret").map(drop).unwrap_err();
+        assert!(error.to_string().starts_with("webhooks.made_secret_file: "), "{error:#}");
+        std::fs::write(folder.path().join("rubbish"), "rubbish").unwrap();
+        assert!(dry("rubbish").is_err());
     }
 }

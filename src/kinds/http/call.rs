@@ -58,18 +58,20 @@ impl Handler for HttpHandler {
         }
         let host = call.url.host_str().unwrap_or_default().to_owned();
         cx.log(LogLevel::Info, &format!("{} to {host}", call.method)).await;
+        let expect = call.expect;
+        let expected = |status: StatusCode| {
+            if expect.is_empty() { status.is_success() } else { expect.contains(&status.as_u16()) }
+        };
         let sending =
             self.client.send(call.method, call.url, call.headers, call.body, self.body_limit, call.follow);
         let received = tokio::select! {
             biased;
-            received = sending => received.map_err(|error| failed(&error))?,
+            received = sending => whole(received, expected)?,
             () = cx.canceled() => return Err(Failure::transient("canceled", "canceled before an answer came")),
         };
         let status = received.status;
         cx.log(LogLevel::Info, &format!("answered {status}")).await;
-        let expected =
-            if call.expect.is_empty() { status.is_success() } else { call.expect.contains(&status.as_u16()) };
-        if !expected {
+        if !expected(status) {
             return Err(unexpected(&received, self.clock.now(), ADVICE));
         }
         Ok(Outcome::Completed(result(received)))
@@ -154,11 +156,23 @@ fn quote(body: &[u8]) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
+/// An answer, or why there was none. Of one that is not `expected` the beginning is enough: what its status says holds,
+/// however large its body is.
+pub(in crate::kinds) fn whole(
+    received: Result<Received, Error>,
+    expected: impl Fn(StatusCode) -> bool,
+) -> Result<Received, Failure> {
+    match received {
+        Err(Error::TooLarge { received, .. }) if !expected(received.status) => Ok(*received),
+        received => received.map_err(|error| failed(&error)),
+    }
+}
+
 /// Why there was no answer.
-pub(in crate::kinds) fn failed(error: &Error) -> Failure {
+fn failed(error: &Error) -> Failure {
     let (code, transient) = match error {
         Error::Refused(_) => ("target-forbidden", false),
-        Error::TooLarge(_) => ("result-too-large", false),
+        Error::TooLarge { .. } => ("result-too-large", false),
         Error::TooManyRedirects | Error::BadRedirect | Error::Downgrade => ("bad-redirect", false),
         Error::Connect(_) => ("connect", true),
         Error::Broken(_) => ("connection-broken", true),

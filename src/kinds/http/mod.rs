@@ -8,5 +8,5 @@ mod retry_after;
 mod tests;
 
 pub use call::HttpHandler;
-pub(super) use call::{failed, trace, unexpected};
+pub(super) use call::{trace, unexpected, whole};
 pub use payload::Http;

@@ -207,6 +207,22 @@ async fn the_body_is_capped_while_it_is_decoded() {
 }
 
 #[tokio::test]
+async fn a_failure_with_too_large_a_body_is_what_its_status_says() {
+    let long = "x".repeat(LIMIT + 1);
+    for (status, code, retryable) in
+        [(503, "http-503", true), (404, "http-404", false), (200, "result-too-large", false)]
+    {
+        let (ran, _) = run(json!({}), &answer(status, "retry-after: 9\r\n", &long)).await;
+        let failure = ran.unwrap_err();
+        let delay = failure.asked_delay().map(|delay| delay.as_secs());
+        let error = JobError::from(failure);
+        assert_eq!((&*error.code, error.retryable, delay), (code, retryable, retryable.then_some(9)));
+    }
+    let (ran, _) = run(json!({"expect": [404]}), &answer(404, "", &long)).await;
+    assert_eq!(JobError::from(ran.unwrap_err()).code, "result-too-large");
+}
+
+#[tokio::test]
 async fn what_does_not_answer_is_tried_again() {
     let (ran, _) = run(json!({}), b"not http at all\r\n\r\n").await;
     assert!(JobError::from(ran.unwrap_err()).retryable);
