@@ -13,6 +13,7 @@ mod connection;
 mod cors;
 mod dead_letters;
 mod envelope;
+mod events;
 #[doc(hidden)]
 pub mod fuzz;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -42,6 +43,9 @@ mod progress;
 mod queues;
 mod request;
 mod routes;
+mod sse;
+#[cfg(test)]
+mod sse_tests;
 mod tls;
 
 pub use api::Api;

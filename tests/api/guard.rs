@@ -30,6 +30,10 @@ const ROUTES: &[(&str, &str, Option<Role>)] = &[
     ("/api/jobs/{id}/result", "HEAD", SUBMIT),
     ("/api/jobs/{id}/log", "GET", SUBMIT),
     ("/api/jobs/{id}/log", "HEAD", SUBMIT),
+    ("/api/jobs/{id}/events", "GET", SUBMIT),
+    ("/api/jobs/{id}/events", "HEAD", SUBMIT),
+    ("/api/events", "GET", READ),
+    ("/api/events", "HEAD", READ),
     ("/api/jobs/{id}/payload", "GET", OPERATE),
     ("/api/jobs/{id}/payload", "HEAD", OPERATE),
     ("/api/jobs/{id}/retry", "POST", OPERATE),
@@ -80,6 +84,8 @@ fn may(roles: &[Role], needed: Option<Role>) -> bool {
 }
 
 fn real(path: &str) -> String {
+    // An answer without end would be waited for: what is wrong with its parameters is looked at after the role.
+    let path = if path == "/api/events" { "/api/events?wrong=1" } else { path };
     path.replace("{id}", ID).replace("{name}", "default").replace("{slug}", "internal")
 }
 
