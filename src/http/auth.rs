@@ -154,7 +154,8 @@ impl Tokens {
         }
         let in_url = url_tokens(request);
         if in_url.len() + usize::from(first.is_some()) > 1 {
-            let detail = "There are several tokens. Send one: in Authorization, or as access_token in the URL.";
+            let detail =
+                "There are several tokens. Send one: in Authorization, or as access_token in the URL.";
             return Err(Problem::new(ProblemType::MalformedRequest, detail));
         }
         let in_url = in_url.first().map(|token| token.as_bytes());

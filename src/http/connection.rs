@@ -46,6 +46,8 @@ pub(super) struct Patience {
 pub(super) struct Traffic {
     /// A request is being answered, or an answer without a known end is being sent.
     busy: Cell<bool>,
+    /// The latter.
+    streaming: Cell<bool>,
     /// Bytes have come that were not yet a whole head.
     head_begun: Cell<bool>,
     /// How many, what came behind the head in the same moment included.
@@ -66,6 +68,7 @@ impl Traffic {
     /// A whole head has come.
     pub(super) fn begin(self: Rc<Self>) -> Answering {
         self.busy.set(true);
+        self.streaming.set(false);
         self.head_begun.set(false);
         self.head_bytes.set(0);
         self.turn();
@@ -102,6 +105,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.traffic.busy.set(self.streams);
+        self.traffic.streaming.set(self.streams);
     }
 }
 
@@ -183,7 +187,13 @@ impl AsyncRead for Connection {
             return Poll::Ready(Ok(()));
         }
         if !idle || self.traffic.closing.get() {
-            return self.socket().poll_read(cx, buffer);
+            let before = buffer.filled().len();
+            ready!(self.socket().poll_read(cx, buffer))?;
+            // actix would send on to a client that has left, until that fails: a quiet stream would outlive it for long.
+            if self.traffic.streaming.get() && buffer.filled().len() == before {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            return Poll::Ready(Ok(()));
         }
         let room = LARGEST_HEAD.saturating_sub(self.traffic.head_bytes.get());
         if room == 0 {

@@ -296,13 +296,11 @@ impl Step {
             Self::Enqueue(turn) => Change::Enqueue { turn: *turn },
             Self::Start => Change::Start,
             Self::Settle(back, end) => Change::Settle { run: runs.wrapping_sub(*back), ending: end.ending() },
-            Self::Progress(back, percent) => {
-                Change::Progress {
-                    run: runs.wrapping_sub(*back),
-                    progress: Some(Progress::new(*percent, None)),
-                    told: true,
-                }
-            }
+            Self::Progress(back, percent) => Change::Progress {
+                run: runs.wrapping_sub(*back),
+                progress: Some(Progress::new(*percent, None)),
+                told: true,
+            },
             Self::Cancel => Change::Cancel,
             Self::Retry(turn) => Change::Retry { turn: *turn },
             Self::Expire => Change::Expire,
