@@ -119,7 +119,7 @@ async fn until_watched(app: &TestApp, watchers: usize) {
     .await;
 }
 
-fn again(app: &TestApp, id: &str, seen: impl ToString) -> RequestBuilder {
+fn again(app: &TestApp, id: &str, seen: impl std::fmt::Display) -> RequestBuilder {
     app.request("GET", &format!("/api/jobs/{id}/events")).header("last-event-id", seen.to_string())
 }
 
