@@ -2,6 +2,7 @@
 //! in it.
 
 use std::fmt;
+use std::io::Write as _;
 
 use serde::Serialize;
 
@@ -65,11 +66,32 @@ impl View<'_> {
                 job: self.url(id, ""),
                 status: self.url(id, "/status"),
                 result: self.url(id, "/result"),
+                events: self.url(id, "/events"),
             },
             deduplicated,
         };
         // Writing plain data into memory cannot fail.
         let _ = serde_json::to_writer(into, &view);
+    }
+
+    /// A job within what tells of it (contract, section 8): what happened, when, and the number of it in the life of the job.
+    pub fn envelope(
+        &self,
+        what: impl fmt::Display,
+        at: Timestamp,
+        job: &Job,
+        waiting: Option<Waiting>,
+    ) -> Vec<u8> {
+        let mut envelope = Vec::with_capacity(1_280);
+        // Writing into memory cannot fail, and a timestamp has nothing that JSON escapes.
+        let _ = write!(
+            envelope,
+            "{{\"type\":\"{what}\",\"timestamp\":\"{at}\",\"sequence\":{},\"data\":",
+            job.sequence
+        );
+        self.write(job, waiting, false, &mut envelope);
+        envelope.push(b'}');
+        envelope
     }
 
     fn url(&self, id: JobId, part: &'static str) -> JobUrl<'_> {
@@ -135,4 +157,5 @@ struct Links<'a> {
     job: JobUrl<'a>,
     status: JobUrl<'a>,
     result: JobUrl<'a>,
+    events: JobUrl<'a>,
 }

@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("jobs", &["job", "handler", "queue", "store", "event", "clock", "redact", "sync"]),
     ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    ("http", &["job", "jobs", "handler", "store", "mail", "shutdown", "sign", "view"]),
+    ("http", &["event", "job", "jobs", "handler", "store", "mail", "shutdown", "sign", "view"]),
     ("config", &["job", "handler", "egress", "sign"]),
     ("telemetry", &["config"]),
     // The composition root knows everybody but the command line.

@@ -1,5 +1,6 @@
 //! Tokens: who may do what.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::BitOr;
 
@@ -147,7 +148,8 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// Two `Authorization` headers: which of them counts would be a guess (RFC 9110 §5.3).
+    /// Two `Authorization` headers, or a second token in the URL: which of them counts would be a guess (RFC 9110 §5.3,
+    /// RFC 6750 §2).
     pub(super) fn recognize(&self, request: &HttpRequest) -> Result<(), Problem> {
         let mut sent = request.headers().get_all(header::AUTHORIZATION);
         let (first, second) = (sent.next(), sent.next());
@@ -155,7 +157,14 @@ impl Tokens {
             let detail = "There are several Authorization headers. Send one.";
             return Err(Problem::new(ProblemType::MalformedRequest, detail));
         }
-        if let Some(token) = first.and_then(|value| bearer(value.as_bytes())) {
+        let in_url = url_tokens(request);
+        if in_url.len() + usize::from(first.is_some()) > 1 {
+            let detail =
+                "There are several tokens. Send one: in Authorization, or as access_token in the URL.";
+            return Err(Problem::new(ProblemType::MalformedRequest, detail));
+        }
+        let in_url = in_url.first().map(|token| token.as_bytes());
+        if let Some(token) = first.and_then(|value| bearer(value.as_bytes())).or(in_url) {
             let mut extensions = request.extensions_mut();
             match self.find(token) {
                 Some(granted) => drop(extensions.insert(granted.clone())),
@@ -182,6 +191,23 @@ fn digest(keyed: &Hmac<Sha256>, token: &[u8]) -> [u8; 32] {
     let mut keyed = keyed.clone();
     keyed.update(token);
     keyed.finalize().into_bytes().into()
+}
+
+/// What a browser sends for want of a better place: its `EventSource` has no headers (contract, section 8). Nowhere but at
+/// event streams, because URLs end up in histories and in the logs of proxies.
+fn url_tokens(request: &HttpRequest) -> Vec<Cow<'_, str>> {
+    let path = request.path();
+    let of_job = || {
+        let id = path.strip_prefix("/api/jobs/").and_then(|rest| rest.strip_suffix("/events"));
+        id.is_some_and(|id| !id.contains('/'))
+    };
+    if request.query_string().is_empty() || !(path == "/api/events" || of_job()) {
+        return Vec::new();
+    }
+    url::form_urlencoded::parse(request.query_string().as_bytes())
+        .filter(|(name, _)| name == "access_token")
+        .map(|(_, token)| token)
+        .collect()
 }
 
 /// The token of `Bearer <token>` (RFC 6750 §2.1); the scheme in any case (RFC 9110 §11.1).

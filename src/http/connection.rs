@@ -1,8 +1,7 @@
 //! A connection, and the deadlines that actix does not keep.
 //!
 //! actix bounds the first head of a connection and the rest between requests. It does not bound the heads after the
-//! first one, nor a client that takes none of its answer; either would hold its connection for ever. What is bounded
-//! elsewhere: the body in `body`, the time a handler takes by the handler itself.
+//! first one, nor a client that takes none of its answer; either would hold its connection for ever.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -51,6 +50,8 @@ pub(super) struct Patience {
 pub(super) struct Traffic {
     /// A request is being answered, or an answer without a known end is being sent.
     busy: Cell<bool>,
+    /// The latter.
+    streaming: Cell<bool>,
     /// The body of the request that is being answered has come as a whole: what still comes belongs to the next one.
     body_read: Cell<bool>,
     /// How many bytes have come since the last end of a line, if all of them could be of one name.
@@ -75,6 +76,7 @@ impl Traffic {
     /// A whole head has come.
     pub(super) fn begin(self: Rc<Self>) -> Answering {
         self.busy.set(true);
+        self.streaming.set(false);
         self.body_read.set(false);
         self.head_begun.set(false);
         self.head_bytes.set(0);
@@ -138,6 +140,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.traffic.busy.set(self.streams);
+        self.traffic.streaming.set(self.streams);
     }
 }
 
@@ -271,7 +274,16 @@ impl AsyncRead for Connection {
         }
         if !idle {
             self.stalled = self.traffic.is_ahead();
-            return if self.stalled { Poll::Pending } else { self.receive(cx, buffer, STRETCH) };
+            if self.stalled {
+                return Poll::Pending;
+            }
+            let before = buffer.filled().len();
+            ready!(self.receive(cx, buffer, STRETCH))?;
+            // actix would send on to a client that has left, until that fails: a quiet stream would outlive it for long.
+            if self.traffic.streaming.get() && buffer.filled().len() == before {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            return Poll::Ready(Ok(()));
         }
         let room = LARGEST_HEAD.saturating_sub(self.traffic.head_bytes.get());
         if room == 0 || self.traffic.name_is_too_long() {

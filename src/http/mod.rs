@@ -13,6 +13,7 @@ mod connection;
 mod cors;
 mod dead_letters;
 mod envelope;
+mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -40,6 +41,9 @@ mod progress;
 mod queues;
 mod request;
 mod routes;
+mod sse;
+#[cfg(test)]
+mod sse_tests;
 mod tls;
 
 pub use api::Api;

@@ -1,5 +1,4 @@
-//! A second account of what a job is, written from the contract and not from the code; and random lives that both must
-//! tell alike.
+//! A second account of what a job is, from the contract and not from the code; and random lives that both must tell alike.
 //!
 //! It keeps the whole history and plain numbers, and derives from them what a [`Job`] keeps.
 
@@ -297,7 +296,8 @@ impl Step {
             Self::Start => Change::Start,
             Self::Settle(back, end) => Change::Settle { run: runs.wrapping_sub(*back), ending: end.ending() },
             Self::Progress(back, percent) => {
-                Change::Progress { run: runs.wrapping_sub(*back), progress: Progress::new(*percent, None) }
+                let (run, progress) = (runs.wrapping_sub(*back), Some(Progress::new(*percent, None)));
+                Change::Progress { run, progress, told: true }
             }
             Self::Cancel => Change::Cancel,
             Self::Retry(turn) => Change::Retry { turn: *turn },

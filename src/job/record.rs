@@ -54,7 +54,7 @@ pub struct Job {
     pub attempt: u32,
     /// Runs over its whole life, whether they used up an attempt or not.
     pub runs: u32,
-    /// Grows by one with every change; orders what is told about this job.
+    /// Grows by one with every change that is told; orders what is told about this job.
     pub sequence: u64,
     /// When it was first due.
     pub run_at: Timestamp,
@@ -148,6 +148,7 @@ impl Job {
             change => change,
         };
         let effect = Effect::of(&change);
+        let told = !matches!(change, Change::Progress { told: false, .. });
         let next = transition(&self.state, tally, change, at)?;
         match effect {
             Effect::Start => {
@@ -170,7 +171,7 @@ impl Job {
             Effect::None => {}
         }
         self.state = next;
-        self.sequence += 1;
+        self.sequence += u64::from(told);
         Ok(())
     }
 
@@ -240,9 +241,12 @@ impl Effect {
                 };
                 Self::End(ending.outcome(), error)
             }
-            Change::Progress { progress, .. } => Self::Progress(progress.clone()),
+            Change::Progress { progress: Some(progress), .. } => Self::Progress(progress.clone()),
             Change::Retry { .. } | Change::Redrive { .. } => Self::Retry,
-            Change::Enqueue { .. } | Change::Cancel | Change::Expire => Self::None,
+            Change::Progress { progress: None, .. }
+            | Change::Enqueue { .. }
+            | Change::Cancel
+            | Change::Expire => Self::None,
         }
     }
 }
@@ -360,6 +364,18 @@ mod tests {
         let before = format!("{job:?}");
         assert!(job.apply(Change::Settle { run: 1, ending: Ending::Canceled }, at(1)).is_err());
         assert_eq!(format!("{job:?}"), before);
+    }
+
+    /// The numbers that watchers see have no holes, although not every report is told.
+    #[test]
+    fn progress_that_is_only_noted_takes_no_number() {
+        let mut job = job(1);
+        job.apply(Change::Start, at(1)).unwrap();
+        for (percent, told, sequence) in [(Some(1), true, 3), (Some(2), false, 3), (None, true, 4)] {
+            let progress = percent.map(|percent| Progress::new(percent, None));
+            job.apply(Change::Progress { run: 1, progress, told }, at(2)).unwrap();
+            assert_eq!((job.progress.percent, job.sequence), (percent.unwrap_or(2), sequence));
+        }
     }
 
     #[test]

@@ -322,8 +322,10 @@ pub enum Change {
     Progress {
         /// The run that reports.
         run: u32,
-        /// How far.
-        progress: Progress,
+        /// How far; nothing when only what was noted before is told.
+        progress: Option<Progress>,
+        /// Whether those who watch the job hear of it; else it is only noted, and takes no number in their order.
+        told: bool,
     },
     /// Somebody asks for it to stop.
     Cancel,
@@ -509,8 +511,8 @@ mod tests {
             ("interrupted", settle(Ending::Interrupted)),
             ("snoozed", settle(Ending::Snoozed { until: LATER })),
             ("stale settle", Change::Settle { run: 3, ending: Ending::Completed(ResultSlot::Null) }),
-            ("progress", Change::Progress { run: 4, progress: Progress::default() }),
-            ("stale progress", Change::Progress { run: 3, progress: Progress::default() }),
+            ("progress", Change::Progress { run: 4, progress: None, told: true }),
+            ("stale progress", Change::Progress { run: 3, progress: None, told: true }),
             ("cancel", Change::Cancel),
             ("retry", Change::Retry { turn: 9 }),
             ("redrive", Change::Redrive { turn: 6 }),

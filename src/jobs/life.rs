@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Jobs;
+use super::pace::Telling;
 use crate::event::EventKind;
 use crate::job::{Change, Ending, Job, JobId, LogLevel, LogLine, Progress, StateName};
 use crate::queue::{Closed, Slot};
@@ -24,12 +25,15 @@ impl Jobs {
     pub(super) async fn change(&self, id: JobId, change: Change) -> Result<Arc<Job>, ApplyError> {
         let (progress, cancel) =
             (matches!(change, Change::Progress { .. }), matches!(change, Change::Cancel));
+        let told = !matches!(change, Change::Progress { told: false, .. });
         let now = self.0.clock.now();
         let job = self.0.store.apply(id, change, now).await?;
         let only_told = cancel && job.state.name() == StateName::Processing;
         let moves = !(progress || only_told);
         let kind = if moves { EventKind::State(job.state.name()) } else { EventKind::Progress };
-        self.0.events.tell(kind, now, &job);
+        if told {
+            self.0.events.tell(kind, now, &job);
+        }
         if moves {
             if job.state.is_terminal() {
                 self.0.finished.fetch_add(1, Ordering::Relaxed);
@@ -97,12 +101,28 @@ impl Jobs {
     }
 
     /// Notes how far a run is. A report of a run that is over is dropped.
+    ///
+    /// It is told at most ten times a second; the last one always is, by the event after it or when the pause is over.
     pub(crate) async fn progress(&self, job: &Job, progress: Progress) {
         let message = progress.message.as_deref().map(|message| self.hide(job, message));
-        let change =
-            Change::Progress { run: job.runs, progress: Progress::new(progress.percent, message.as_deref()) };
+        let progress = Some(Progress::new(progress.percent, message.as_deref()));
+        let (id, run) = (job.id(), job.runs);
+        let leash = self.0.running.get(id).filter(|leash| leash.run() == run);
+        let telling = leash.as_ref().map_or(Telling::Now, |leash| leash.pace().ask(self.0.clock.elapsed()));
+        if let (Telling::After(pause), Some(leash)) = (telling, leash) {
+            let jobs = self.clone();
+            // At most one for each attempt, and gone after a tenth of a second.
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                leash.pace().waited(jobs.0.clock.elapsed());
+                if let Some(_inside) = jobs.enter_late() {
+                    let _ = jobs.change(id, Change::Progress { run, progress: None, told: true }).await;
+                }
+            });
+        }
+        let change = Change::Progress { run, progress, told: telling == Telling::Now };
         // Refused: the run is over, and nobody is interested any more.
-        let _ = self.change(job.id(), change).await;
+        let _ = self.change(id, change).await;
     }
 
     /// Adds a line to the log of a job. A line of a run that is over is dropped.

@@ -4,6 +4,7 @@
 
 mod life;
 mod line;
+mod pace;
 mod redrive;
 mod running;
 mod service;

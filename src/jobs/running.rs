@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
 use crate::job::{Job, JobId};
 use crate::redact::Secrets;
 use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -54,6 +55,8 @@ pub(crate) struct Leash {
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     /// What the texts of this job must not repeat; looked for when its attempt first says something.
     secrets: OnceLock<Secrets>,
+    /// How often its progress is told.
+    pace: Pace,
 }
 
 impl Leash {
@@ -72,6 +75,11 @@ impl Leash {
     /// What the texts of this job must not repeat; `find` looks for it the first time.
     pub(crate) fn secrets(&self, find: impl FnOnce() -> Secrets) -> &Secrets {
         self.secrets.get_or_init(find)
+    }
+
+    /// How often its progress is told.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Which run it is.
@@ -132,6 +140,7 @@ impl Running {
             fate: AtomicU8::new(0),
             permit: Mutex::new(Some(permit)),
             secrets: OnceLock::new(),
+            pace: Pace::default(),
         });
         self.0.insert(job.id(), Arc::clone(&leash));
         leash

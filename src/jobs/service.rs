@@ -106,11 +106,11 @@ impl Jobs {
         };
         Self(Arc::new(Inner {
             redactor: Redactor::new(&clock.secret()),
+            events: Events::new(clock.now()),
             clock,
             registry,
             store,
             lines: queues.into_iter().map(line).collect(),
-            events: Events::default(),
             waiters: Waiters::default(),
             running: Running::default(),
             limits,

@@ -350,7 +350,7 @@ proptest! {
                 Step::End(1) => settle(Ending::Interrupted),
                 Step::End(_) => settle(Ending::Snoozed { until: now }),
                 Step::Progress(bytes) => {
-                    apply(Change::Progress { run, progress: Progress::new(1, Some(&"p".repeat(bytes))) })
+                    apply(Change::Progress { run, progress: Some(Progress::new(1, Some(&"p".repeat(bytes)))), told: true })
                 }
                 Step::Cancel => apply(Change::Cancel),
                 Step::Retry => apply(Change::Retry { turn: 1 }),

@@ -210,7 +210,8 @@ async fn urls_are_absolute_when_the_public_one_is_known() {
     let id = answer.id();
     let url = format!("{base}/api/jobs/{id}");
     assert_eq!(answer.header("location"), format!("{url}/status"));
-    let links = json!({"self": url, "status": format!("{url}/status"), "result": format!("{url}/result")});
+    let links = json!({"self": url, "status": format!("{url}/status"), "result": format!("{url}/result"),
+                       "events": format!("{url}/events")});
     assert_eq!(answer.json()["links"], links);
     app.submit(&json!({"kind": "noop", "payload": {}})).await;
     let list = app.get("/api/jobs?limit=1").await;

@@ -11,6 +11,7 @@ mod bounds;
 mod cancel;
 mod dead_letters;
 mod drain;
+mod events;
 mod guard;
 mod guard_names;
 mod guard_pages;

@@ -69,7 +69,7 @@ async fn a_path_that_does_not_exist_is_blank() {
         "/apiary",
         "/problems/",
         "/metrics",
-        "/api/jobs/x/events",
+        "/api/jobs/x/events/",
         "/livez/",
         "/api%2Fjobs",
     ] {

@@ -50,7 +50,7 @@ async fn an_accepted_job_is_shown_as_the_contract_has_it() {
     assert_eq!(
         answer.json()["links"],
         json!({"self": format!("/api/jobs/{id}"), "status": format!("/api/jobs/{id}/status"),
-               "result": format!("/api/jobs/{id}/result")})
+               "result": format!("/api/jobs/{id}/result"), "events": format!("/api/jobs/{id}/events")})
     );
     // Half an hour, to the millisecond.
     let time = |member: &str| -> backroom::job::Timestamp {

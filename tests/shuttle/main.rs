@@ -8,7 +8,7 @@
 
 #[path = "../../src/clock.rs"]
 pub mod clock;
-#[path = "../../src/event.rs"]
+#[path = "../../src/event/mod.rs"]
 pub mod event;
 #[path = "../../src/handler/mod.rs"]
 pub mod handler;

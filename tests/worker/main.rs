@@ -5,6 +5,7 @@ mod dead_letters;
 mod due;
 mod endings;
 mod order;
+mod progress;
 mod rig;
 mod stopping;
 mod stuck;
