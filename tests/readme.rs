@@ -40,6 +40,37 @@ fn tokens_are_made_named_and_asked_for_as_it_is_told() {
 }
 
 #[test]
+fn a_program_is_a_kind_as_it_is_told() {
+    let readme = readme();
+    let folder = folder();
+    for (mark, language, name) in [
+        ("<!-- kinds: named -->", "toml", "backroom.toml"),
+        ("<!-- kinds: schema -->", "json", "text.size.schema.json"),
+    ] {
+        std::fs::write(folder.path().join(name), blocks(&readme, mark, language).concat()).expect(name);
+    }
+    let commands = blocks(&readme, "<!-- kinds: session -->", "sh");
+    let answers = blocks(&readme, "<!-- kinds: answer -->", "text");
+    assert_eq!((commands.len(), answers.len()), (1, 1), "README.md has lost its program");
+    let server = Server::start(folder);
+    compare(&commands, &answers, &run(&commands, &server));
+}
+
+#[test]
+fn the_kind_of_an_app_is_valid() {
+    let folder = folder();
+    let settings = blocks(&readme(), "each attempt is a `POST` to your app:\n", "toml").concat();
+    assert!(settings.contains("push"), "README.md has lost its app");
+    std::fs::write(folder.path().join("backroom.toml"), settings).expect("the settings");
+    let check = || backroom(folder.path()).arg("check").output().expect("the program runs");
+    let output = check();
+    assert_eq!(output.status.code(), Some(78), "the schema is missing");
+    std::fs::write(folder.path().join("text.count.schema.json"), "{}").expect("the schema");
+    let output = check();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_settings_beyond_the_host_are_valid() {
     let folder = folder();
     let settings = blocks(&readme(), "<!-- beyond the host -->", "toml").concat();
