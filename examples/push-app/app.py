@@ -41,8 +41,13 @@ def progress(job, percent, message):
         data=json.dumps({"percent": percent, "message": message}).encode(),
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {job['attempt_token']}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return json.load(response)["cancel_requested"]
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)["cancel_requested"]
+    except OSError as error:
+        # The work matters more than what is said about it.
+        print(f"progress was not told to {BACKROOM}: {error}; is BACKROOM_URL right?", file=sys.stderr)
+        return False
 
 
 def count_words(job):

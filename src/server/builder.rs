@@ -41,7 +41,7 @@ pub enum StartError {
     #[error(transparent)]
     Spill(#[from] SpillError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address} (choose another with server.bind: --set server.bind=127.0.0.1:8081)")]
     Listen {
         /// The address.
         address: SocketAddr,

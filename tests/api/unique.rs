@@ -139,7 +139,7 @@ async fn what_is_known_needs_no_room() {
 async fn every_fault_of_it_is_named() {
     let app = TestApp::start().await;
     for (value, faults) in [
-        (json!(7), vec!["/unique: must be an object with the members key and for"]),
+        (json!(7), vec!["/unique: must be an object, as in {\"key\": \"report-7\", \"for\": \"30m\"}"]),
         (json!({}), vec!["/unique/key: is required"]),
         (
             json!({"key": 7, "for": 30, "fro": "1s"}),

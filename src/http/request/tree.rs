@@ -98,7 +98,10 @@ fn unique_of(reader: &mut Reader, value: Option<&Value>) -> Option<Unique> {
     let members: &Map<String, Value> = match value {
         None | Some(Value::Null) => return None,
         Some(Value::Object(members)) => members,
-        Some(_) => return reader.wrong("/unique", "must be an object with the members key and for"),
+        Some(_) => {
+            return reader
+                .wrong("/unique", "must be an object, as in {\"key\": \"report-7\", \"for\": \"30m\"}");
+        }
     };
     let unknown = members.keys().filter(|member| !KNOWN_OF_UNIQUE.contains(&member.as_str()));
     for member in unknown.take(MAX_FAULTS) {
