@@ -33,6 +33,9 @@ const LONGEST_NAME: usize = 40 << 10;
 /// How much is read before the dispatcher looks at it. A name that is longer by one of these is still none to panic at.
 const STRETCH: usize = 16 << 10;
 
+/// How much is read behind the request that is being answered. actix asks without a pause for the rest once it has 128 KiB.
+const MOST_AHEAD: usize = 32 << 10;
+
 /// How long what a refused client still sends is read away, so that it sees its answer.
 pub(super) const LINGERING: Duration = Duration::from_secs(1);
 
@@ -56,6 +59,8 @@ pub(super) struct Traffic {
     body_read: Cell<bool>,
     /// How many bytes have come since the last end of a line, if all of them could be of one name.
     name: Cell<Option<usize>>,
+    /// How many bytes have come for the next requests while this one is being answered.
+    ahead: Cell<usize>,
     /// Bytes have come that were not yet a whole head.
     head_begun: Cell<bool>,
     /// How many, what came behind the head in the same moment included.
@@ -93,7 +98,12 @@ impl Traffic {
 
     /// Whether so much has come for the next request that no more of it is taken before its turn.
     fn is_ahead(&self) -> bool {
-        self.busy.get() && self.body_read.get() && self.name_is_too_long()
+        self.awaits_turn() && (self.name_is_too_long() || self.ahead.get() >= MOST_AHEAD)
+    }
+
+    /// Whether what comes now belongs to the next request.
+    fn awaits_turn(&self) -> bool {
+        self.busy.get() && self.body_read.get()
     }
 
     fn name_is_too_long(&self) -> bool {
@@ -108,6 +118,7 @@ impl Traffic {
             None => self.name.get().map(|length| length + bytes.len()),
         };
         self.name.set(name);
+        self.ahead.set(if self.awaits_turn() { self.ahead.get() + bytes.len() } else { 0 });
     }
 
     fn turn(&self) {
@@ -181,18 +192,8 @@ impl Connection {
     }
 
     fn new(socket: Socket, patience: Patience) -> Self {
-        let (next, write) = (Deadline::default(), Deadline::default());
-        Self {
-            socket,
-            traffic: Rc::default(),
-            patience,
-            next,
-            turn: 0,
-            full: None,
-            unseen: 0,
-            stalled: false,
-            write,
-        }
+        let (traffic, next, write) = (Rc::default(), Deadline::default(), Deadline::default());
+        Self { socket, traffic, patience, next, turn: 0, full: None, unseen: 0, stalled: false, write }
     }
 
     pub(super) fn traffic(&self) -> Rc<Traffic> {
@@ -259,12 +260,9 @@ impl AsyncRead for Connection {
             && self.traffic.patience(self.patience).is_some()
             && self.turn == self.traffic.turns.get()
             && self.next.is_over(cx);
-        // Not even a client that never pauses may go on.
-        if over && self.traffic.closing.get() {
-            return Poll::Ready(Ok(()));
-        }
         if self.traffic.closing.get() {
-            return self.socket().poll_read(cx, buffer);
+            // Not even a client that never pauses may go on.
+            return if over { Poll::Ready(Ok(())) } else { self.socket().poll_read(cx, buffer) };
         }
         // What has come is to be looked at before more is taken: only then is it known what it was.
         if self.unseen >= STRETCH {
@@ -342,11 +340,9 @@ impl AsyncWrite for Connection {
             self.next.end();
         }
         match self.traffic.patience(self.patience) {
-            Some(patience) if !self.next.over => {
-                if self.next.poll(cx, patience).is_ready() {
-                    // To read once more, which is where it is acted upon.
-                    cx.waker().wake_by_ref();
-                }
+            Some(patience) if !self.next.over && self.next.poll(cx, patience).is_ready() => {
+                // To read once more, which is where it is acted upon.
+                cx.waker().wake_by_ref();
             }
             Some(_) => {}
             None => self.next.end(),
@@ -398,3 +394,7 @@ impl Deadline {
         (self.running, self.over) = (false, false);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -455,3 +455,59 @@ async fn open_streams_end_with_the_server_and_say_when_to_come_again() {
     drop(silent);
     within("the connections", app.server.stop(&hurry)).await;
 }
+
+/// Who sends more requests behind one that waits than are taken before their turn.
+const BEHIND: usize = 5_000;
+
+fn behind() -> String {
+    "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(BEHIND)
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_request_that_waits_is_answered_in_its_turn() {
+    let app = TestApp::start().await;
+    let id = app.hold().await;
+    let stream = TcpStream::connect(app.server.address()).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let waiting = format!("GET /api/jobs/{id} HTTP/1.1\r\nhost: localhost\r\nprefer: wait=60\r\n\r\n");
+    let sending = tokio::spawn(async move {
+        writing.write_all((waiting + &behind()).as_bytes()).await.unwrap();
+        writing
+    });
+    app.let_go(1);
+    let mut text = Vec::new();
+    let answers = |text: &[u8]| text.windows(12).filter(|part| part == b"HTTP/1.1 200").count();
+    within("all answers", async {
+        while answers(&text) < BEHIND + 1 {
+            assert!(reading.read_buf(&mut text).await.unwrap() > 0, "{} answers", answers(&text));
+        }
+    })
+    .await;
+    drop(sending.await.unwrap());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_although_its_client_sends_what_nobody_reads() {
+    let app = TestApp::start().await;
+    let id = app.hold().await;
+    let (mut reading, mut writing) = raw(&app, &format!("/api/jobs/{id}/events")).await.into_split();
+    until_watched(&app, 1).await;
+    let sending = tokio::spawn(async move { writing.write_all(behind().as_bytes()).await });
+    let mut text = Vec::new();
+    let mut until = async |what: &str, wanted: &[u8]| {
+        within(what, async {
+            while !text.windows(wanted.len()).any(|part| part == wanted) {
+                assert!(reading.read_buf(&mut text).await.unwrap() > 0, "the stream has ended");
+            }
+        })
+        .await;
+    };
+    until("the snapshot", b"event: job.snapshot").await;
+    app.let_go(1);
+    until("the end of the job", b"event: job.completed").await;
+    until_watched(&app, 0).await;
+    drop(reading);
+    let _ = within("the client", sending).await.unwrap();
+    app.stop().await;
+}
