@@ -456,25 +456,25 @@ async fn open_streams_end_with_the_server_and_say_when_to_come_again() {
     within("the connections", app.server.stop(&hurry)).await;
 }
 
-/// Who sends more requests behind one that waits than are taken before their turn.
+/// More requests than are read before their turn.
 const BEHIND: usize = 5_000;
 
 fn behind() -> String {
     "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(BEHIND)
 }
 
+/// The first waits for a second, which is long enough for all others to come.
 #[tokio::test]
 async fn what_comes_behind_a_request_that_waits_is_answered_in_its_turn() {
     let app = TestApp::start().await;
     let id = app.hold().await;
     let stream = TcpStream::connect(app.server.address()).await.unwrap();
     let (mut reading, mut writing) = stream.into_split();
-    let waiting = format!("GET /api/jobs/{id} HTTP/1.1\r\nhost: localhost\r\nprefer: wait=60\r\n\r\n");
+    let waiting = format!("GET /api/jobs/{id} HTTP/1.1\r\nhost: localhost\r\nprefer: wait=1\r\n\r\n");
     let sending = tokio::spawn(async move {
         writing.write_all((waiting + &behind()).as_bytes()).await.unwrap();
         writing
     });
-    app.let_go(1);
     let mut text = Vec::new();
     let answers = |text: &[u8]| text.windows(12).filter(|part| part == b"HTTP/1.1 200").count();
     within("all answers", async {
@@ -484,6 +484,7 @@ async fn what_comes_behind_a_request_that_waits_is_answered_in_its_turn() {
     })
     .await;
     drop(sending.await.unwrap());
+    app.let_go(1);
     app.stop().await;
 }
 
