@@ -4,14 +4,14 @@ use super::*;
 
 #[test]
 fn what_is_read_ahead_has_a_bound() {
-    let traffic = Rc::<Traffic>::default();
-    traffic.came(&[b'\n'; MOST_AHEAD]);
+    let (traffic, lines) = (Rc::<Traffic>::default(), vec![b'\n'; MOST_AHEAD]);
+    traffic.came(&lines[..MOST_AHEAD]);
     assert!(!traffic.is_ahead(), "nobody is before it");
     let answering = Rc::clone(&traffic).begin();
-    traffic.came(&[b'\n'; MOST_AHEAD]);
+    traffic.came(&lines[..MOST_AHEAD]);
     assert!(!traffic.is_ahead(), "this can be the body of the request that is being answered");
     traffic.body_read();
-    traffic.came(&[b'\n'; MOST_AHEAD - 1]);
+    traffic.came(&lines[..MOST_AHEAD - 1]);
     assert!(!traffic.is_ahead());
     traffic.came(b"\n");
     assert!(traffic.is_ahead());
@@ -27,6 +27,6 @@ fn what_is_read_ahead_has_a_bound() {
     traffic.came(b"\n");
     let _next = Rc::clone(&traffic).begin();
     traffic.body_read();
-    traffic.came(&[b'\n'; MOST_AHEAD - 1]);
+    traffic.came(&lines[..MOST_AHEAD - 1]);
     assert!(!traffic.is_ahead(), "whoever has waited without an answer under way begins anew");
 }
