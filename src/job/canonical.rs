@@ -310,7 +310,8 @@ mod tests {
         fn numbers_that_differ_have_forms_that_differ(one in any::<f64>(), other in any::<f64>()) {
             let form = |number: f64| canonical(&serde_json::Value::from(number).to_string());
             prop_assert_eq!(form(one) == form(other), one.to_bits() == other.to_bits());
-            prop_assert_eq!(form(one), canonical(&format!("{one:e}")));
+            // The same digits in both: of two shortest ones different printers may choose differently.
+            prop_assert_eq!(canonical(&format!("{one}")), canonical(&format!("{one:e}")));
         }
 
         #[test]
