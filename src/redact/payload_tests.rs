@@ -254,7 +254,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_stands_under_a_name_is_hidden(secret in "Zq[!#-%*-Z^-z|~]{4,40}") {
+    fn whatever_stands_under_a_name_is_hidden(secret in "Zq[!#-%*-Z^_a-z|~]{4,40}") {
         prop_assume!(!secret.ends_with('='));
         for said in [format!("password={secret} x"), format!("{{\"password\":{}}}", json!(secret)), format!("password: {secret:?}")] {
             let kept = text(&said);
