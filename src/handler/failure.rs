@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::job::{JobError, truncate};
+use crate::job::{Fault, JobError, truncate};
 
 /// How long the message of an error may be, in bytes; the rest is cut. It is kept up to ten times with the job.
 const MESSAGE_BYTES: usize = 2_048;
@@ -49,6 +49,13 @@ impl Failure {
             Cow::Owned(code) => Cow::Owned(truncate(&hidden(code), CODE_BYTES).to_owned()),
         };
         Self { code, message: hidden(self.message), ..self }
+    }
+
+    /// A payload that cannot be run: no repeat would mend it.
+    pub(crate) fn invalid_payload(faults: &[Fault]) -> Self {
+        let faults: Vec<String> =
+            faults.iter().map(|fault| format!("/payload{}: {}", fault.pointer, fault.detail)).collect();
+        Self::permanent("invalid-payload", faults.join("; "))
     }
 
     /// What the far side asked for.

@@ -160,9 +160,7 @@ impl<H: Handler> ErasedHandler for H {
 
     fn run<'a>(&'a self, payload: &'a RawValue, cx: &'a Context) -> BoxFuture<'a, Result<Outcome, Failure>> {
         async move {
-            let input = decode::<H::Input>(payload).map_err(|fault| {
-                Failure::permanent("invalid-payload", format!("/payload{}: {}", fault.pointer, fault.detail))
-            })?;
+            let input = decode::<H::Input>(payload).map_err(|fault| Failure::invalid_payload(&[fault]))?;
             Handler::run(self, input, cx).await
         }
         .boxed()

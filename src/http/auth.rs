@@ -211,7 +211,7 @@ fn url_tokens(request: &HttpRequest) -> Vec<Cow<'_, str>> {
 }
 
 /// The token of `Bearer <token>` (RFC 6750 §2.1); the scheme in any case (RFC 9110 §11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
     scheme.eq_ignore_ascii_case(b"bearer").then(|| rest.trim_ascii())

@@ -6,11 +6,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::auth::bearer;
 use super::body;
 use super::job::id;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
-use crate::job::{Fault, JobState, Progress};
+use crate::job::{Fault, Progress};
 
 const MEMBERS: [&str; 2] = ["percent", "message"];
 
@@ -31,14 +32,13 @@ pub(super) async fn report(
     let job = api.jobs.get(id).await?.filter(|job| job.is_in_run(run)).ok_or_else(unauthorized)?;
     api.jobs.progress(&job, progress).await;
     let job = api.jobs.get(id).await?.ok_or_else(Problem::job_not_found)?;
-    let cancel_requested = matches!(job.state, JobState::Processing { cancel_requested: true, .. });
-    Ok(HttpResponse::Ok().json(json!({ "cancel_requested": cancel_requested })))
+    Ok(HttpResponse::Ok().json(json!({ "cancel_requested": job.state.is_cancel_requested() })))
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750 §2.1).
+/// The token of `Authorization`, as text.
 fn token(request: &HttpRequest) -> Option<&str> {
-    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let token = bearer(request.headers().get(AUTHORIZATION)?.as_bytes())?;
+    std::str::from_utf8(token).ok()
 }
 
 fn unauthorized() -> Problem {

@@ -32,8 +32,10 @@ impl Handler for EmailHandler {
 
     async fn run(&self, input: Email, cx: &Context) -> Result<Outcome, Failure> {
         // The payload was checked when it was submitted; a template can have changed since.
-        let draft = input.parse(self.mailer.templates()).map_err(|faults| invalid(&faults))?;
-        let mail = self.mailer.compose(cx.run_at(), draft).map_err(|faults| invalid(&faults))?;
+        let draft =
+            input.parse(self.mailer.templates()).map_err(|faults| Failure::invalid_payload(&faults))?;
+        let mail =
+            self.mailer.compose(cx.run_at(), draft).map_err(|faults| Failure::invalid_payload(&faults))?;
         if cx.is_canceled() {
             return Err(Failure::transient("canceled", "canceled before the mail was sent"));
         }
@@ -58,9 +60,4 @@ impl Handler for EmailHandler {
 
 fn failure(SendError { code, message, retryable }: SendError) -> Failure {
     if retryable { Failure::transient(code, message) } else { Failure::permanent(code, message) }
-}
-
-fn invalid(faults: &[Fault]) -> Failure {
-    let faults: Vec<String> = faults.iter().map(|f| format!("/payload{}: {}", f.pointer, f.detail)).collect();
-    Failure::permanent("invalid-payload", faults.join("; "))
 }

@@ -74,11 +74,7 @@ impl Handler for NoopHandler {
     }
 
     async fn run(&self, input: Noop, cx: &Context) -> Result<Outcome, Failure> {
-        let orders = input.orders().map_err(|faults| {
-            let faults: Vec<String> =
-                faults.iter().map(|f| format!("/payload{}: {}", f.pointer, f.detail)).collect();
-            Failure::permanent("invalid-payload", faults.join("; "))
-        })?;
+        let orders = input.orders().map_err(|faults| Failure::invalid_payload(&faults))?;
         orders.rest(cx).await?;
         if let Some(fail) = orders.fail
             && orders.fail_times.is_none_or(|times| u64::from(cx.attempt()) <= times)

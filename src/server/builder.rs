@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backroom::Backroom;
 use super::bounds::MemoryBounds;
+use super::kinds::base_url;
 use super::parts::{guard, mail_settings, service};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -146,7 +147,7 @@ impl Builder {
             closing: CancellationToken::new(),
             mailer,
             attempt_tokens,
-            base_url: config.server.public_url.clone().unwrap_or_default(),
+            base_url: base_url(&config).to_owned(),
             body_limit: config.server.body_limit,
             guard: guard(&config, &clock),
             idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),

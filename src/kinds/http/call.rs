@@ -45,11 +45,8 @@ impl Handler for HttpHandler {
 
     async fn run(&self, input: Http, cx: &Context) -> Result<Outcome, Failure> {
         // It was checked when it was submitted; what is allowed can have changed since.
-        let mut call = input.parse(self.client.policy()).map_err(|faults| {
-            let faults: Vec<String> =
-                faults.iter().map(|f| format!("/payload{}: {}", f.pointer, f.detail)).collect();
-            Failure::permanent("invalid-payload", faults.join("; "))
-        })?;
+        let mut call =
+            input.parse(self.client.policy()).map_err(|faults| Failure::invalid_payload(&faults))?;
         if let Ok(id) = HeaderValue::try_from(cx.once_id()) {
             call.headers.entry(IDEMPOTENCY_KEY).or_insert(id);
         }
