@@ -23,9 +23,9 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-sync",
 ];
 
-/// A browser and its driver, which is asked by WebDriver (W3C). Both end when this is dropped.
+/// A browser and its driver, which is asked by `WebDriver` (W3C). Both end when this is dropped.
 ///
-/// Spoken by hand: the crates for it switch on features of serde_json that the program is built without.
+/// Spoken by hand: the crates for it switch on features of `serde_json` that the program is built without.
 pub(crate) struct Browser {
     session: String,
     client: Client,
