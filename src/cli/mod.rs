@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod ended;
 mod health;
+mod reload;
 mod serve;
 
 pub use check::{check, refused_start};
