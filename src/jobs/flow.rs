@@ -46,8 +46,9 @@ struct Dials {
 /// A job that was taken out of the queue and may not begin yet.
 struct InHand {
     job: JobId,
-    /// When the rate limit lets it begin, if that is what it waits for, on the scale of `Clock::elapsed`.
-    at: Option<Duration>,
+    /// When the rate limit lets it begin, if that is what it waits for. As it was when that was found out, so that it is
+    /// told alike to everybody who asks.
+    at: Option<Timestamp>,
 }
 
 /// What has to come before a job begins.
@@ -139,8 +140,9 @@ impl Flow {
         match dials.throttle.as_mut().map_or(Ok(()), Throttle::ask) {
             Ok(()) => Step::Go,
             Err(at) => {
-                dials.in_hand = Some(InHand { job, at: Some(at) });
-                Step::Throttle(at.saturating_sub(self.clock.elapsed()))
+                let left = at.saturating_sub(self.clock.elapsed());
+                dials.in_hand = Some(InHand { job, at: Some(now.after(left)) });
+                Step::Throttle(left)
             }
         }
     }
@@ -183,8 +185,7 @@ impl Flow {
             return Some(Waiting { reason: WaitingFor::Turn, until: None, ahead });
         };
         let turns = throttle.limit().interval().saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
-        let until = now.after(at.saturating_sub(self.clock.elapsed()).saturating_add(turns));
-        Some(Waiting { reason: WaitingFor::RateLimit, until: Some(until), ahead })
+        Some(Waiting { reason: WaitingFor::RateLimit, until: Some(at.after(turns)), ahead })
     }
 
     /// Changes what the patch names, all at once; or nothing, and says everything that is wrong with it.

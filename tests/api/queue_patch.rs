@@ -246,14 +246,15 @@ async fn what_is_no_patch_is_refused() {
 async fn nothing_is_changed_any_more_while_draining() {
     let app = TestApp::narrow(3).await;
     let running = app.hold().await;
-    let (stopped, ()) =
-        tokio::join!(app.server.backroom().drain(&backroom::server::CancellationToken::new()), async {
-            while !app.jobs().is_draining() {
-                tokio::task::yield_now().await;
-            }
-            app.patch(DEFAULT, &json!({"concurrency": 5})).await.problem(503, "draining");
-            app.let_go(1);
-        });
+    let hurry = backroom::server::CancellationToken::new();
+    let during = async {
+        while !app.jobs().is_draining() {
+            tokio::task::yield_now().await;
+        }
+        app.patch(DEFAULT, &json!({"concurrency": 5})).await.problem(503, "draining");
+        app.let_go(1);
+    };
+    let (stopped, ()) = tokio::join!(app.server.backroom().drain(&hurry), during);
     assert_eq!((stopped.finished, stopped.lost), (1, Vec::new()));
     assert_eq!(app.job(&running).await["state"], "completed");
 }
