@@ -38,6 +38,7 @@ mod problem_from;
 mod problem_pages;
 mod problem_type;
 mod progress;
+mod queue_patch;
 mod queues;
 mod request;
 mod routes;

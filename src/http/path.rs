@@ -49,6 +49,16 @@ impl Path {
         self.on(&["POST"], needs, handler)
     }
 
+    /// `PATCH`.
+    pub(super) fn patch<H, A>(self, needs: Needs, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.on(&["PATCH"], needs, handler)
+    }
+
     /// `DELETE`.
     pub(super) fn delete<H, A>(self, needs: Needs, handler: H) -> Self
     where

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::problem_type::ProblemType as T;
-use crate::jobs::{CancelError, DeadLettersError, RetryError, SubmitError};
+use crate::jobs::{CancelError, DeadLettersError, QueuePatchError, RetryError, SubmitError};
 use crate::store::{Limit, StoreError};
 
 impl From<StoreError> for Problem {
@@ -79,6 +79,20 @@ impl From<DeadLettersError> for Problem {
             DeadLettersError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
             DeadLettersError::Draining => SubmitError::Draining.into(),
             DeadLettersError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<QueuePatchError> for Problem {
+    fn from(error: QueuePatchError) -> Self {
+        match error {
+            QueuePatchError::NotFound => Self::new(T::QueueNotFound, "No queue has this name."),
+            QueuePatchError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
+            QueuePatchError::Draining => {
+                let detail = "The server is stopping: what its queues still do is settled.";
+                Self::new(T::Draining, detail).retry_after(5)
+            }
+            QueuePatchError::Store(error) => error.into(),
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/dead-letters").delete(OPERATE, dead_letters::delete))
                 .service(at("/api/dead-letters/redrive").post(OPERATE, dead_letters::redrive))
                 .service(at("/api/queues").read(READ, queues::list))
-                .service(at("/api/queues/{name}").read(READ, queues::show))
+                .service(at("/api/queues/{name}").read(READ, queues::show).patch(OPERATE, queues::patch))
                 .service(at("/api/mail").read(READ, mail::list).delete(OPERATE, mail::clear))
                 .service(at("/api/mail/{id}").read(READ, mail::show))
                 .service(at("/api/mail/{id}/raw").read(READ, mail::raw))

@@ -361,8 +361,12 @@ mod tests {
             let queue = Contested { queue: MemoryQueue::new(10), taken: Mutex::default() };
             let _waiting = queue.queue.reserve_many(waiting).now_or_never().unwrap().unwrap();
             let queue = Arc::new(queue);
-            let settings =
-                QueueSettings { capacity: 10, concurrency: 1, enqueue_wait: std::time::Duration::ZERO };
+            let settings = QueueSettings {
+                capacity: 10,
+                concurrency: 1,
+                enqueue_wait: std::time::Duration::ZERO,
+                rate_limit: None,
+            };
             let line =
                 Line::new(QueueName::new("default").unwrap(), Arc::<Contested>::clone(&queue), settings);
             let slot = spare_room(&line);

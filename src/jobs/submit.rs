@@ -271,20 +271,28 @@ impl Jobs {
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(reserving.as_mut().poll(cx))).await;
         let reserved = match first {
             std::task::Poll::Ready(reserved) => Ok(reserved),
-            std::task::Poll::Pending => tokio::time::timeout(line.settings.enqueue_wait, reserving).await,
+            std::task::Poll::Pending => tokio::time::timeout(line.enqueue_wait, reserving).await,
         };
         match reserved {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(Closed)) => Err(SubmitError::Draining),
-            Err(_) => Err(full(line)),
+            Err(_) => Err(self.full(line)),
         }
     }
 
     async fn room_for_many(&self, line: &Line, count: usize) -> Result<Vec<Slot>, SubmitError> {
-        match tokio::time::timeout(line.settings.enqueue_wait, line.queue.reserve_many(count)).await {
+        match tokio::time::timeout(line.enqueue_wait, line.queue.reserve_many(count)).await {
             Ok(Ok(slots)) => Ok(slots),
             Ok(Err(ReserveManyError::Closed)) => Err(SubmitError::Draining),
-            Ok(Err(ReserveManyError::TooMany)) | Err(_) => Err(full(line)),
+            Ok(Err(ReserveManyError::TooMany)) | Err(_) => Err(self.full(line)),
+        }
+    }
+
+    fn full(&self, line: &Line) -> SubmitError {
+        SubmitError::QueueFull {
+            queue: line.name.clone(),
+            capacity: line.queue.capacity(),
+            retry_after: self.full_pause(line),
         }
     }
 
@@ -340,14 +348,6 @@ fn in_turn(mut job: Job, mut slot: Option<Slot>) -> (Arc<Job>, Option<Slot>) {
         *turn = Some(slot.turn());
     }
     (Arc::new(job), slot)
-}
-
-fn full(line: &Line) -> SubmitError {
-    SubmitError::QueueFull {
-        queue: line.name.clone(),
-        capacity: line.queue.capacity(),
-        retry_after: Jobs::full_pause(line),
-    }
 }
 
 fn no_line(job: &Job) -> SubmitError {

@@ -28,6 +28,7 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
             capacity: queue.capacity,
             concurrency: queue.concurrency,
             enqueue_wait: queue.enqueue_wait,
+            rate_limit: queue.rate_limit,
         };
         (name.clone(), Arc::new(MemoryQueue::new(queue.capacity)) as Arc<dyn Queue>, settings)
     });

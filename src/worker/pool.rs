@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -68,11 +67,10 @@ impl Pool {
         });
         let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
         for line in desk.jobs.lines() {
-            let (name, permits) =
-                (line.name.to_string(), Arc::new(Semaphore::new(line.settings.concurrency)));
+            let name = line.name.to_string();
             let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), name.clone());
             dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of, move || {
-                dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1), Arc::clone(&permits))
+                dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
             let for_it = (Arc::clone(&desk), Arc::clone(line));
             helpers.spawn(supervise(Arc::clone(&desk), "due loop", name, move || {

@@ -54,6 +54,7 @@ const ROUTES: &[(&str, &str, Option<Role>)] = &[
     ("/api/queues", "HEAD", READ),
     ("/api/queues/{name}", "GET", READ),
     ("/api/queues/{name}", "HEAD", READ),
+    ("/api/queues/{name}", "PATCH", OPERATE),
     ("/api/mail", "GET", READ),
     ("/api/mail", "HEAD", READ),
     ("/api/mail", "DELETE", OPERATE),

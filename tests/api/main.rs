@@ -22,6 +22,7 @@ mod list;
 mod mail;
 mod probes;
 mod problems;
+mod queue_patch;
 mod queues;
 mod redact;
 mod result;
