@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::job::QueueName;
+use crate::metrics::QueueMeter;
 use crate::queue::Queue;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) name: QueueName,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) settings: QueueSettings,
+    /// What Prometheus is told of it.
+    pub(crate) meter: QueueMeter,
     /// Rung when a job gets another due time.
     pub(crate) due_changed: Notify,
     finished: AtomicU64,
@@ -36,11 +39,17 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(name: QueueName, queue: Arc<dyn Queue>, settings: QueueSettings) -> Self {
+    pub(crate) fn new(
+        name: QueueName,
+        queue: Arc<dyn Queue>,
+        settings: QueueSettings,
+        meter: QueueMeter,
+    ) -> Self {
         Self {
             name,
             queue,
             settings,
+            meter,
             due_changed: Notify::new(),
             finished: AtomicU64::new(0),
             measured: AtomicU64::new(0),
@@ -85,7 +94,9 @@ mod tests {
     #[test]
     fn throughput_follows_what_finished() {
         let settings = QueueSettings { capacity: 1, concurrency: 1, enqueue_wait: Duration::ZERO };
-        let line = Line::new(QueueName::new("default").unwrap(), Arc::new(MemoryQueue::new(1)), settings);
+        let name = QueueName::new("default").unwrap();
+        let meter = crate::metrics::Metrics::off().queue(&name);
+        let line = Line::new(name, Arc::new(MemoryQueue::new(1)), settings, meter);
         assert_eq!(line.seconds_for(10), None);
         for _ in 0..20 {
             line.finished_one();

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::counted::counting;
 use super::line::{Line, QueueSettings};
 use super::running::Running;
 use super::waiters::Waiters;
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::event::Events;
 use crate::handler::Registry;
 use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp, Waiting, WaitingFor};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::redact::Redactor;
 use crate::store::{Durability, ListQuery, Page, Store, StoreError, age_seconds};
@@ -37,6 +39,7 @@ pub(super) struct Inner {
     pub(super) waiters: Waiters,
     pub(super) running: Running,
     pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
     redactor: Redactor,
     gate: Gate,
     /// Jobs that came to their end since the start.
@@ -101,19 +104,36 @@ impl Jobs {
         queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
         limits: Limits,
     ) -> Self {
+        Self::measured(clock, registry, store, queues, limits, true)
+    }
+
+    /// As [`Self::new`]; with `metrics` off nothing is counted for Prometheus.
+    pub fn measured(
+        clock: Clock,
+        registry: Arc<Registry>,
+        store: Arc<dyn Store>,
+        queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
+        limits: Limits,
+        metrics: bool,
+    ) -> Self {
+        let queues: Vec<_> = queues.into_iter().collect();
+        let metrics = if metrics { counting(&registry, &queues) } else { Metrics::off() };
         let line = |(name, queue, settings): (QueueName, _, _)| {
-            (name.clone(), Arc::new(Line::new(name, queue, settings)))
+            let meter = metrics.queue(&name);
+            (name.clone(), Arc::new(Line::new(name, queue, settings, meter)))
         };
+        let lines = queues.into_iter().map(line).collect();
         Self(Arc::new(Inner {
             redactor: Redactor::new(&clock.secret()),
             events: Events::new(clock.now()),
             clock,
             registry,
             store,
-            lines: queues.into_iter().map(line).collect(),
+            lines,
             waiters: Waiters::default(),
             running: Running::default(),
             limits,
+            metrics,
             gate: Gate::default(),
             finished: AtomicU64::new(0),
         }))
