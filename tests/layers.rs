@@ -31,11 +31,26 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kinds", &["job", "handler", "mail", "clock", "egress", "sign", "store", "view"]),
     // What handlers say is redacted at the one door by which it enters a job.
     ("jobs", &["job", "handler", "queue", "store", "event", "clock", "metrics", "redact", "sync"]),
-    ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
+    ("worker", &["job", "handler", "jobs", "queue", "store", "clock", "telemetry"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    ("http", &["event", "job", "jobs", "handler", "metrics", "store", "mail", "shutdown", "sign", "view"]),
+    (
+        "http",
+        &[
+            "event",
+            "job",
+            "jobs",
+            "handler",
+            "metrics",
+            "store",
+            "mail",
+            "shutdown",
+            "sign",
+            "telemetry",
+            "view",
+        ],
+    ),
     ("config", &["job", "handler", "egress", "sign"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "job"]),
     // The composition root knows everybody but the command line.
     (
         "server",

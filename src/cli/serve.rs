@@ -18,7 +18,8 @@ use crate::telemetry;
 /// With the exit code of the contract: 1, 3 or 78.
 pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
     let config = loaded.config;
-    telemetry::init(&config.log)?;
+    // Kept to the end: then the last spans are sent.
+    let _telemetry = telemetry::init(&config.log)?;
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;
     let open = config.auth.mode == AuthMode::None && !config.server.bind.ip().is_loopback();
