@@ -29,6 +29,7 @@ mod kinds;
 mod list;
 mod listen;
 mod mail;
+mod metrics;
 mod origin;
 mod path;
 mod prefer;
@@ -46,6 +47,7 @@ mod sse;
 #[cfg(test)]
 mod sse_tests;
 mod tls;
+mod watch;
 
 pub use api::Api;
 pub use auth::{Role, Tokens};

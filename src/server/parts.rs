@@ -34,7 +34,7 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
     });
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
-    Jobs::new(clock, Arc::new(registry), store, queues, limits)
+    Jobs::measured(clock, Arc::new(registry), store, queues, limits, config.metrics.enabled)
 }
 
 /// Who may call.

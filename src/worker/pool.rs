@@ -67,20 +67,20 @@ impl Pool {
         });
         let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
         for line in desk.jobs.lines() {
-            let name = line.name.to_string();
-            let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), name.clone());
+            let name = &line.name;
+            let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), Some(name.clone()));
             dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of, move || {
                 dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
             let for_it = (Arc::clone(&desk), Arc::clone(line));
-            helpers.spawn(supervise(Arc::clone(&desk), "due loop", name, move || {
+            helpers.spawn(supervise(Arc::clone(&desk), "due loop", Some(name.clone()), move || {
                 due::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
         }
         helpers.spawn(pass_on_hard_stop(Arc::clone(&desk)));
         let for_it = Arc::clone(&desk);
         let pulse = move || pulse::run(Arc::clone(&for_it));
-        helpers.spawn(supervise(Arc::clone(&desk), "pulse", "all queues".to_owned(), pulse));
+        helpers.spawn(supervise(Arc::clone(&desk), "pulse", None, pulse));
         pulse::keep_awake(&desk);
         dispatchers.close();
         helpers.close();
@@ -176,6 +176,7 @@ impl Desk {
         let Some(Abandoned { total, running, .. }) = self.abandoned.note(&job.spec.kind, leash) else {
             return;
         };
+        self.jobs.metrics().abandoned(&job.spec.kind);
         let cancel_grace_ms = u64::try_from(leash.cancel_grace().as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
             job = %job.id(), kind = %job.spec.kind, queue = %job.spec.queue, attempt = job.attempt,

@@ -62,6 +62,8 @@ const ROUTES: &[(&str, &str, Option<Role>)] = &[
     ("/api/mail/{id}", "HEAD", READ),
     ("/api/mail/{id}/raw", "GET", READ),
     ("/api/mail/{id}/raw", "HEAD", READ),
+    ("/metrics", "GET", READ),
+    ("/metrics", "HEAD", READ),
     ("/livez", "GET", None),
     ("/livez", "HEAD", None),
     ("/readyz", "GET", None),

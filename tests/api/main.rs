@@ -20,6 +20,7 @@ mod job;
 mod kinds;
 mod list;
 mod mail;
+mod metrics;
 mod probes;
 mod problems;
 mod queue_patch;
