@@ -38,6 +38,8 @@ pub mod kinds;
 pub mod mail;
 pub mod queue;
 pub mod redact;
+pub mod schedule;
+pub mod schedules;
 pub mod server;
 pub mod shutdown;
 pub mod sign;
