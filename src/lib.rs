@@ -39,6 +39,8 @@ pub mod mail;
 pub mod metrics;
 pub mod queue;
 pub mod redact;
+pub mod schedule;
+pub mod schedules;
 pub mod server;
 pub mod shutdown;
 pub mod sign;

@@ -28,6 +28,7 @@ mod outgoing;
 mod queues;
 mod retry;
 mod run;
+mod schedules;
 mod server;
 mod shutdown;
 mod smtp_url;

@@ -153,7 +153,7 @@ pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, api: &Api)
     if body.is_empty() { Ok(()) } else { require_json(request) }
 }
 
-/// Refuses a body that is not declared as JSON, or is compressed.
+/// Refuses a body that is compressed.
 ///
 /// # Errors
 ///

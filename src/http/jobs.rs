@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::api::Api;
 use super::idempotency::{self, Turn};
-use super::idempotency_memory::Answer;
+use super::idempotency_memory::{Answer, UnderWay};
 use super::prefer::Wait;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
@@ -41,6 +41,16 @@ async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Ht
     }
     let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
     let job = api.jobs.accept(NewJob { trace: spans::here(request::trace(request)), ..new }).await?;
+    answer(request, api, job, under_way).await
+}
+
+/// Answers a submission that was accepted; with `Prefer: wait` gives it a moment to complete.
+pub(super) async fn answer(
+    request: &HttpRequest,
+    api: &Api,
+    job: Accepted,
+    under_way: Option<UnderWay>,
+) -> Result<HttpResponse, Problem> {
     // What was accepted is remembered before anything else is awaited: there the request can come to its end.
     let first = under_way.map(|under_way| {
         under_way.remember(Some(job.job().id()), accepted(api, &job), api.jobs.clock().elapsed())
@@ -63,7 +73,11 @@ async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Ht
 }
 
 /// Answers a repeat: as the first time, or with the result, if it waits for that.
-async fn again(request: &HttpRequest, api: &Api, answer: &Answer) -> Result<HttpResponse, Problem> {
+pub(super) async fn again(
+    request: &HttpRequest,
+    api: &Api,
+    answer: &Answer,
+) -> Result<HttpResponse, Problem> {
     let first = idempotency::replayed(answer.response());
     let (Some(wait), Some(id)) = (prefer::wait(request), answer.job) else {
         return Ok(first);

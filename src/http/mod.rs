@@ -29,6 +29,7 @@ mod kinds;
 mod list;
 mod listen;
 mod mail;
+mod merge_patch;
 mod metrics;
 mod origin;
 mod path;
@@ -43,6 +44,7 @@ mod queue_patch;
 mod queues;
 mod request;
 mod routes;
+mod schedules;
 mod sse;
 #[cfg(test)]
 mod sse_tests;

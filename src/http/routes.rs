@@ -12,7 +12,7 @@ use super::problem_type::ProblemType;
 use super::watch::Route;
 use super::{
     batch, body, dead_letters, events, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
-    progress, queues,
+    progress, queues, schedules,
 };
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
@@ -39,6 +39,11 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/dead-letters/redrive").post(OPERATE, dead_letters::redrive))
                 .service(at("/api/queues").read(READ, queues::list))
                 .service(at("/api/queues/{name}").read(READ, queues::show).patch(OPERATE, queues::patch))
+                .service(at("/api/schedules").read(READ, schedules::list))
+                .service(
+                    at("/api/schedules/{name}").read(READ, schedules::show).patch(OPERATE, schedules::change),
+                )
+                .service(at("/api/schedules/{name}/run").post(OPERATE, schedules::run))
                 .service(at("/api/mail").read(READ, mail::list).delete(OPERATE, mail::clear))
                 .service(at("/api/mail/{id}").read(READ, mail::show))
                 .service(at("/api/mail/{id}/raw").read(READ, mail::raw))

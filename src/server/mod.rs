@@ -8,6 +8,7 @@ mod listening;
 mod outgoing;
 mod parts;
 mod reload;
+mod schedules;
 
 pub use backroom::Backroom;
 pub use bounds::MemoryBounds;

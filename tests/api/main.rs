@@ -28,6 +28,7 @@ mod queues;
 mod redact;
 mod result;
 mod retry;
+mod schedules;
 mod submit;
 mod submit_faults;
 mod transport;
