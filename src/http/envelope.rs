@@ -14,6 +14,7 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::api::Api;
 use super::connection::{Answering, Traffic};
+use super::cors::Page;
 use super::guard::Verdict;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
@@ -136,7 +137,7 @@ fn finish(
     response: ServiceResponse<BoxBody>,
     api: &Api,
     id: HeaderValue,
-    page: Option<HeaderValue>,
+    page: Option<Page>,
 ) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let answer = problem_of(&request, &response, api).map(|problem| {

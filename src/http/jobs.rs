@@ -11,7 +11,6 @@ use super::idempotency::{self, Turn};
 use super::idempotency_memory::Answer;
 use super::prefer::Wait;
 use super::problem::Problem;
-use super::problem_type::ProblemType;
 use super::{body, prefer, request};
 use crate::job::{Job, JobId, NewJob, StateName};
 use crate::jobs::Accepted;
@@ -29,11 +28,7 @@ pub(super) async fn submit(
         Turn::Again(answer) => return again(&request, &api, &answer).await,
     };
     body::refuse_when_draining(&api)?;
-    let draft = request::one(&body, api.jobs.registry())?;
-    if !draft.is_whole() {
-        return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
-    }
-    let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
+    let new = request::whole(&body, &api.jobs)?;
     let job = api.jobs.accept(NewJob { trace: request::trace(&request), ..new }).await?;
     // What was accepted is remembered before anything else is awaited: there the request can come to its end.
     let first = under_way.map(|under_way| {

@@ -9,7 +9,7 @@ use super::api::Api;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::job::{QueueName, Timestamp};
-use crate::jobs::QueueStatus;
+use crate::jobs::{Jobs, QueueStatus};
 use crate::store::Durability;
 
 /// Shows how every queue stands.
@@ -26,12 +26,15 @@ pub(super) async fn list(api: Data<Api>) -> Result<HttpResponse, Problem> {
 pub(super) async fn show(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
     match api.jobs.queue(request.match_info().query("name")).await? {
         Some(status) => Ok(HttpResponse::Ok().json(view(&status))),
-        None => {
-            let names: Vec<&str> = api.jobs.queue_names().iter().map(|name| name.as_str()).collect();
-            let detail = format!("No queue has this name. There are: {}.", names.join(", "));
-            Err(Problem::new(ProblemType::QueueNotFound, detail))
-        }
+        None => Err(not_found(&api.jobs)),
     }
+}
+
+/// No queue of this name, but these.
+pub(super) fn not_found(jobs: &Jobs) -> Problem {
+    let names: Vec<&str> = jobs.queue_names().iter().map(|name| name.as_str()).collect();
+    let detail = format!("No queue has this name. There are: {}.", names.join(", "));
+    Problem::new(ProblemType::QueueNotFound, detail)
 }
 
 #[derive(Serialize)]
