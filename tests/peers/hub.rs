@@ -180,3 +180,20 @@ async fn a_token_lets_in_over_every_transport() {
     let ended = server.stop().await;
     assert!(!ended.text().contains("shop-0123456789ab"), "the log has no token");
 }
+
+/// The example of README.md, as it stands there.
+#[tokio::test]
+async fn the_example_of_the_readme_follows_its_job_to_the_end() {
+    let readme = include_str!("../../README.md");
+    let example =
+        readme.split("<!-- hub -->\n```js\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let place = Place::new(&[]);
+    let server = place.start().await;
+    let example = example.replace("http://127.0.0.1:8080", &server.base);
+    assert!(example.contains(&server.base), "it says where the hub is");
+    let show = "const show = ({ state }) => { console.log(JSON.stringify(state)); if (state === 'completed') process.exit(0); };\n";
+    let mut peer = Peer::node("--input-type=module", &["-e", &format!("{show}{example}")]);
+    while peer.hear().await != "completed" {}
+    assert_eq!(peer.end().await, [Value::Null; 0]);
+    assert_eq!(server.stop().await.code, Some(0));
+}
