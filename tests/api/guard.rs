@@ -16,7 +16,7 @@ const READ: Option<Role> = Some(Role::Read);
 const OPERATE: Option<Role> = Some(Role::Operate);
 
 /// Where the role `read` is as good as `submit`: what lists show can be asked for by its id.
-const READABLE: [&str; 5] = [
+const READABLE: [&str; 7] = [
     "/api/jobs/{id}",
     "/api/jobs/{id}/status",
     "/api/jobs/{id}/result",

@@ -133,7 +133,7 @@ async fn a_client_that_listens_to_events() {
     let request = app.request("GET", &path).header("accept", "application/json, Text/Event-Stream");
     let mut stream = request.send().await.unwrap();
     assert_eq!(
-        (stream.status().as_u16(), &stream.headers()["content-type"].to_str().unwrap()[..]),
+        (stream.status().as_u16(), stream.headers()["content-type"].to_str().unwrap()),
         (200, "text/event-stream")
     );
     assert_eq!(stream.chunk().await.unwrap().unwrap(), &b":\n\n"[..], "something comes at once");

@@ -1,4 +1,4 @@
-//! The hub over WebSockets: calls, roles, bounds of what is said, slow readers, and the drain.
+//! The hub over a WebSocket: calls, roles, bounds of what is said, slow readers, and the drain.
 
 use backroom::config::Config;
 use backroom::http::Transport;
@@ -226,8 +226,9 @@ async fn a_message_has_a_longest_and_so_has_a_frame() {
     let ping = record(&json!({"type": 6}));
     for (length, fits) in [(largest - 1, true), (largest, true), (largest + 1, false)] {
         let mut socket = Socket::ready(&app, &[]).await;
-        let mut many = ping.repeat(length / ping.len() - 1);
-        many += &format!("{{{}\"type\":6}}{END}", " ".repeat(length - many.len() - ping.len()));
+        let many = ping.repeat(length / ping.len() - 1);
+        let pad = " ".repeat(length - many.len() - ping.len());
+        let many = format!("{many}{{{pad}\"type\":6}}{END}");
         assert_eq!(many.len(), length);
         socket.send(Message::text(many)).await;
         if fits {
@@ -347,7 +348,7 @@ async fn a_drain_sends_everybody_away_to_come_again() {
         app.let_go(1);
         late
     };
-    let (report, late) = within("the drain", async { tokio::join!(draining, during) }).await;
+    let (report, late) = within("the drain", Box::pin(async { tokio::join!(draining, during) })).await;
     assert_eq!((report.finished, report.spilled, report.lost.len()), (1, 1, 0));
     let poll = tokio::spawn(Answer::of(app.request("GET", &polled)));
     app.server.backroom().close();
