@@ -92,7 +92,7 @@ async fn what_is_enqueued_is_taken_and_refused_as_a_post_is() {
     let app = TestApp::with(|config| narrow(config, 1)).await;
     let mut socket = Socket::ready(&app, &[]).await;
     let held = app.hold().await;
-    let job = json!({"kind": "act", "unique": {"key": "k"}, "payload": {"n": 1.50}});
+    let job = json!({"kind": "act", "unique": {"key": "k"}, "payload": {"wait": true}});
     let accepted = socket.invoke("Enqueue", job.clone()).await.unwrap();
     assert_eq!((&accepted["state"], accepted.get("deduplicated")), (&json!("pending"), None));
     let again = socket.invoke("Enqueue", job).await.unwrap();

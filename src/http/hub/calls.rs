@@ -149,13 +149,13 @@ impl Session {
 
     /// The job as it stands; of what happens to it afterwards nothing is missed.
     async fn subscribe(&mut self, id: JobId) -> Answer {
-        if !self.watching.watches(id) {
-            self.has_room()?;
-        }
         // Watch first, then look: nothing that happens in between is missed.
         let mut watcher = self.api.jobs.events().watch_job(id);
         let job = found(&self.api, id).await?;
         if !job.state.is_terminal() {
+            if !self.watching.watches(id) {
+                self.has_room()?;
+            }
             watcher.begin_after(job.sequence);
             self.watching.job(id, watcher);
         }
@@ -169,9 +169,11 @@ impl Session {
         if self.watching.streams(&invocation) {
             return Err("the invocationId is that of a stream that has not ended".to_owned());
         }
-        self.has_room()?;
         let mut watcher = self.api.jobs.events().watch_job(id);
         let job = found(&self.api, id).await?;
+        if !job.state.is_terminal() {
+            self.has_room()?;
+        }
         let snapshot = self.api.envelope(events::SNAPSHOT, self.api.jobs.clock().now(), &job);
         self.tell(protocol::item(&invocation, &snapshot));
         if job.state.is_terminal() {
