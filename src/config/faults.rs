@@ -96,6 +96,8 @@ impl Config {
         faults.duration("server.body_timeout", server.body_timeout, &bounds::BODY_TIMEOUT);
         faults.duration("server.write_timeout", server.write_timeout, &bounds::WRITE_TIMEOUT);
         faults.number("server.max_connections", server.max_connections, &bounds::MAX_CONNECTIONS);
+        let hub = server.max_hub_connections;
+        faults.number("server.max_hub_connections", hub, &bounds::MAX_HUB_CONNECTIONS);
         faults.duration("server.keep_alive", server.keep_alive, &bounds::KEEP_ALIVE);
     }
 
@@ -272,6 +274,7 @@ mod tests {
             (server.http_workers, server.body_limit) = (257, 0);
             (server.header_timeout, server.keep_alive) = (Duration::ZERO, long);
             (server.body_timeout, server.write_timeout, server.max_connections) = (long, long, 0);
+            server.max_hub_connections = 0;
             server.public_url = Some("https://h/".into());
             let kind = config.kinds.get_mut("noop").unwrap();
             *kind = Kind {
@@ -301,6 +304,7 @@ mod tests {
                 "server.body_timeout",
                 "server.write_timeout",
                 "server.max_connections",
+                "server.max_hub_connections",
                 "server.keep_alive",
                 "queues.default.capacity",
                 "queues.default.concurrency",

@@ -10,6 +10,7 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("server.body_timeout", "10ms", "9ms", "10m", "601s"),
     ("server.write_timeout", "10ms", "9ms", "10m", "601s"),
     ("server.max_connections", "1", "0", "1000000", "1000001"),
+    ("server.max_hub_connections", "1", "0", "1000000", "1000001"),
     ("server.keep_alive", "0s", "-1s", "1h", "3601s"),
     ("queues.default.capacity", "1", "0", "1000000", "1000001"),
     ("queues.default.concurrency", "1", "0", "10000", "10001"),

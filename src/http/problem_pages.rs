@@ -139,6 +139,6 @@ const fn advice(kind: ProblemType) -> &'static str {
             "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \
              has been restarted."
         }
-        T::NotFound => "",
+        T::NotFound | T::Conflict | T::Unavailable => "",
     }
 }

@@ -38,6 +38,10 @@ pub enum ProblemType {
     Draining,
     /// A path that does not exist: `about:blank`, whose meaning is that of its status.
     NotFound,
+    /// What cannot be as things stand: `about:blank` too.
+    Conflict,
+    /// Something besides jobs is full: `about:blank` too.
+    Unavailable,
 }
 
 use ProblemType as T;
@@ -161,6 +165,8 @@ impl ProblemType {
             T::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "The queue is full"),
             T::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
             T::NotFound => ("", StatusCode::NOT_FOUND, "Not Found"),
+            T::Conflict => ("", StatusCode::CONFLICT, "Conflict"),
+            T::Unavailable => ("", StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
         }
     }
 }

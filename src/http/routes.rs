@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::watch::Route;
 use super::{
-    batch, body, dead_letters, events, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
+    batch, body, dead_letters, events, hub, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
     progress, queues, schedules,
 };
 
@@ -48,6 +48,13 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/mail/{id}").read(READ, mail::show))
                 .service(at("/api/mail/{id}/raw").read(READ, mail::raw))
                 .service(at("/metrics").read(READ, metrics::show))
+                .service(
+                    at("/hubs/jobs")
+                        .read(SUBMIT_OR_READ, hub::connect)
+                        .post(SUBMIT_OR_READ, hub::send)
+                        .delete(SUBMIT_OR_READ, hub::end),
+                )
+                .service(at("/hubs/jobs/negotiate").post(SUBMIT_OR_READ, hub::negotiate))
                 .service(at("/livez").read(NOTHING, probes::live))
                 .service(at("/readyz").read(NOTHING, probes::ready))
                 .service(at("/problems/{slug}").read(NOTHING, problem_pages::page))

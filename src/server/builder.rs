@@ -14,7 +14,7 @@ use super::parts::{guard, mail_settings, schedules, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
-use crate::http::{Api, Idempotency, Tls};
+use crate::http::{Api, Hub, Idempotency, Tls};
 use crate::mail::Mailer;
 use crate::shutdown::{self, Patience, Phase};
 use crate::sign::AttemptTokens;
@@ -154,6 +154,7 @@ impl Builder {
             body_limit: config.server.body_limit,
             guard: guard(&config, &clock),
             idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),
+            hub: Hub::new(config.server.max_hub_connections),
             body_timeout: config.server.body_timeout,
             memory_limit: config.limits.memory,
             access_log: config.log.access,

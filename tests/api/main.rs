@@ -4,6 +4,7 @@
 
 mod act;
 mod app;
+mod hub_client;
 mod raw;
 
 mod batch;
@@ -15,6 +16,9 @@ mod events;
 mod guard;
 mod guard_names;
 mod guard_pages;
+mod hub;
+mod hub_sockets;
+mod hub_times;
 mod idempotency;
 mod job;
 mod kinds;

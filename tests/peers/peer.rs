@@ -47,7 +47,6 @@ impl Peer {
     }
 
     /// Tells it something.
-    #[expect(dead_code, reason = "the tests of the hub tell their clients what to do")]
     pub(crate) async fn say(&mut self, line: &str) {
         self.stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
