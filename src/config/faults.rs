@@ -12,7 +12,7 @@ use super::names;
 use super::run::Run;
 use super::server::check_public_url;
 use super::tree::dotted;
-use crate::job::{Backoff, RetryPolicy, format_duration};
+use crate::job::{Backoff, NOTICES, RetryPolicy, format_duration};
 
 impl Config {
     /// Says what in it would panic or misbehave, each as `key: reason`. Of what [`load`](super::load) returns: nothing.
@@ -98,6 +98,9 @@ impl Config {
     }
 
     fn queue_faults(&self, faults: &mut Faults) {
+        if !self.queues.contains_key(NOTICES) {
+            faults.note(&format!("queues.{NOTICES}"), "is required: webhooks and mails that tell of jobs wait there");
+        }
         for (name, queue) in &self.queues {
             let key = |member: &str| format!("queues.{name}.{member}");
             faults.number(&key("capacity"), queue.capacity, &bounds::CAPACITY);

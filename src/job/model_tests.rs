@@ -350,6 +350,7 @@ fn new_job(model: &Model, created: i64) -> Job {
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     let state = match model.state {

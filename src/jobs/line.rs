@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::job::QueueName;
+use crate::job::{NOTICES, QueueName};
 use crate::queue::Queue;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,6 +46,11 @@ impl Line {
             measured: AtomicU64::new(0),
             throughput: AtomicU64::new(0),
         }
+    }
+
+    /// Whether notices wait here, and nothing else.
+    pub(crate) fn is_of_notices(&self) -> bool {
+        self.name.as_str() == NOTICES
     }
 
     /// A job of this queue came to its end.

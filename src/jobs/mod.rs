@@ -4,6 +4,7 @@
 
 mod life;
 mod line;
+mod notices;
 mod pace;
 mod redrive;
 mod running;
@@ -17,6 +18,7 @@ mod waiters;
 pub(crate) use life::Started;
 pub(crate) use line::Line;
 pub use line::QueueSettings;
+pub use notices::{BadUrl, Herald};
 pub use redrive::{DeadLetters, DeadLettersError, Redrive, Redriven};
 pub(crate) use redrive::{MAX_IDS, ids_rule, limit_rule};
 pub(crate) use running::{Abandoning, Leash};

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::line::{Line, QueueSettings};
+use super::notices::Herald;
 use super::running::Running;
 use super::waiters::Waiters;
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub(super) struct Inner {
     pub(super) waiters: Waiters,
     pub(super) running: Running,
     pub(super) limits: Limits,
+    /// Without one nobody can be told of a job.
+    pub(super) herald: Option<Arc<dyn Herald>>,
     redactor: Redactor,
     gate: Gate,
     /// Jobs that came to their end since the start.
@@ -101,6 +104,18 @@ impl Jobs {
         queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
         limits: Limits,
     ) -> Self {
+        Self::telling(None, clock, registry, store, queues, limits)
+    }
+
+    /// The same, with one who knows how to tell of jobs. The queue [`NOTICES`](crate::job::NOTICES) has to be among them.
+    pub fn telling(
+        herald: Option<Arc<dyn Herald>>,
+        clock: Clock,
+        registry: Arc<Registry>,
+        store: Arc<dyn Store>,
+        queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
+        limits: Limits,
+    ) -> Self {
         let line = |(name, queue, settings): (QueueName, _, _)| {
             (name.clone(), Arc::new(Line::new(name, queue, settings)))
         };
@@ -110,6 +125,7 @@ impl Jobs {
             clock,
             registry,
             store,
+            herald,
             lines: queues.into_iter().map(line).collect(),
             waiters: Waiters::default(),
             running: Running::default(),
@@ -317,7 +333,8 @@ impl Jobs {
         (self.0.gate.stage.load(Ordering::SeqCst) < stage).then_some(token)
     }
 
-    /// Refuses further jobs, waits for those who are just being accepted, and closes the queues.
+    /// Refuses further jobs, waits for those who are just being accepted, and closes the queues; but not that of the
+    /// notices: those of the last jobs are still to come.
     ///
     /// # Cancel safety
     ///
@@ -326,7 +343,7 @@ impl Jobs {
         self.0.gate.stage.fetch_max(DRAINING, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         // Who waits for room is refused now and leaves at once.
-        for line in self.0.lines.values() {
+        for line in self.0.lines.values().filter(|line| !line.is_of_notices()) {
             line.queue.close();
         }
         self.0.gate.inside.close();

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 
 use crate::job::{
     ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
-    Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Trace, Unique, UniqueKey,
+    Notices, Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Told, Trace, Unique, UniqueKey,
 };
 
 const VERSION: u32 = 1;
@@ -119,6 +119,12 @@ struct Line {
     /// `traceparent` and `tracestate`, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<(String, Option<String>)>,
+    /// Who wants to be told of it, or what it is a notice of. Older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notices: Option<Box<Notices>>,
+    /// What became of its notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<Box<Told>>,
     /// What came of it, when it is done and only kept for the sake of its unique key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<ResultLine>,
@@ -427,6 +433,8 @@ impl Line {
                 for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
             }),
             trace: spec.trace.as_ref().map(|trace| (trace.parent(1), trace.state().map(Into::into))),
+            notices: spec.notices.clone(),
+            told: job.told.clone(),
             result,
             result_expired,
             skip_reason,
@@ -487,6 +495,7 @@ impl Line {
                 .trace
                 .and_then(|(parent, state)| Trace::parse(&parent, state.as_deref()))
                 .map(Box::new),
+            notices: self.notices,
             log: JobLog::from_lines(self.log),
         };
         Ok(Job {
@@ -498,6 +507,7 @@ impl Line {
             progress: self.progress,
             error: self.error.map(Arc::new),
             attempts: self.attempts,
+            told: self.told.map(Told::bounded),
             ..Job::new(spec, state, self.expires_at)
         })
     }

@@ -28,6 +28,7 @@ fn job(n: u128) -> Job {
             Some("a=1"),
         )
         .map(Box::new),
+        notices: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))

@@ -73,6 +73,7 @@ pub(super) fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         tags: tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(0), since: created_at }, None)

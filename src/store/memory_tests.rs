@@ -42,6 +42,7 @@ fn job(n: u128, bytes: usize, state: JobState) -> Arc<Job> {
         unique: None,
         trace: None,
         tags: (0..n % 3).map(|tag| Tag::new(&format!("tag {tag}")).unwrap()).collect(),
+        notices: None,
         log: JobLog::default(),
     };
     Arc::new(Job::new(spec, state, None))

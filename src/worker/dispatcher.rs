@@ -80,7 +80,8 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, permits: Arc<Semaphore
         };
         pace.took_one();
         let Some(delivery) = delivery else { return };
-        desk.attempts.spawn(attempt::run(Arc::clone(&desk), permit, delivery));
+        let attempts = if line.is_of_notices() { &desk.notices } else { &desk.attempts };
+        attempts.spawn(attempt::run(Arc::clone(&desk), permit, delivery));
     }
 }
 
