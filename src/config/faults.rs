@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(queue(0, 1), ["queues.mail.capacity: must be from 1 to 1000000 (found 0)"]);
         assert_eq!(
             faults(|config| config.queues.retain(|name, _| name.as_str() != "mail")),
-            ["kinds.email.queue: unknown queue \"mail\"; there are: default"]
+            ["kinds.email.queue: unknown queue \"mail\"; there are: default, notices"]
         );
         assert_eq!(
             faults(|config| config.defaults.retry = "standrd".into()),

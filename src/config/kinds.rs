@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(
             faults(&["kinds.email.retry=patent", "defaults.queue=x", "defaults.retry=Standard"]),
             [
-                "--set: defaults.queue: unknown queue \"x\"; there are: default, mail",
+                "--set: defaults.queue: unknown queue \"x\"; there are: default, mail, notices",
                 "--set: defaults.retry: unknown retry profile \"Standard\"; did you mean \"standard\"?",
                 "--set: kinds.email.retry: unknown retry profile \"patent\"; did you mean \"patient\"?",
             ]

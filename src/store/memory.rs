@@ -138,7 +138,7 @@ impl MemoryStore {
         }
     }
 
-    fn apply_now(
+    fn apply_following(
         &self,
         id: JobId,
         change: Change,
@@ -325,7 +325,7 @@ impl Store for MemoryStore {
         at: Timestamp,
         notices: &'a Follow<'a>,
     ) -> Answer<'a, Result<Arc<Job>, ApplyError>> {
-        Answer::now(self.apply_now(id, change, at, notices))
+        Answer::now(self.apply_following(id, change, at, notices))
     }
 
     fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>> {

@@ -5,6 +5,7 @@
 mod act;
 mod app;
 mod raw;
+mod receiver;
 
 mod batch;
 mod bounds;
@@ -20,6 +21,7 @@ mod job;
 mod kinds;
 mod list;
 mod mail;
+mod notices;
 mod probes;
 mod problems;
 mod queues;
