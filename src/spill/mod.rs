@@ -418,7 +418,7 @@ impl Line {
             id: spec.id,
             kind: spec.kind.clone(),
             queue: spec.queue.clone(),
-            payload: spec.payload.clone(),
+            payload: one_line(&spec.payload),
             state,
             at,
             created_at: spec.created_at,
@@ -511,6 +511,13 @@ impl Line {
             ..Job::new(spec, state, self.expires_at)
         })
     }
+}
+
+/// A payload without breaks of lines: outside of strings, and in them none can stand, they mean nothing.
+fn one_line(payload: &RawValue) -> Box<RawValue> {
+    let text = payload.get();
+    let joined = text.contains(['\n', '\r']).then(|| text.replace(['\n', '\r'], " "));
+    joined.and_then(|joined| RawValue::from_string(joined).ok()).unwrap_or_else(|| payload.to_owned())
 }
 
 fn result_of(line: Option<ResultLine>) -> Result<ResultSlot, String> {

@@ -20,9 +20,10 @@ async fn receiver(language: &str, secret: &str, answers: &[&str]) -> (Peer, Stri
     (peer, url)
 }
 
-/// A server that signs with these secrets and tries a webhook again after a second.
-async fn serve(secrets: &str) -> (Place, Process) {
-    let place = Place::new(&[&format!("webhooks.secret={secrets}"), "retry.patient.delays=[\"1s\"]"]);
+/// A server that signs with these secrets and tries a webhook again after this rest.
+async fn serve(secrets: &str, rest: &str) -> (Place, Process) {
+    let rest = format!("retry.patient.delays=[\"{rest}\"]");
+    let place = Place::new(&[&format!("webhooks.secret={secrets}"), &rest]);
     let server = place.start().await;
     (place, server)
 }
@@ -36,7 +37,7 @@ fn told(url: &str) -> Value {
 #[tokio::test]
 async fn a_webhook_is_verified_and_its_repeat_is_known_for_one() {
     for language in ["node", "python"] {
-        let (_place, server) = serve(SECRET).await;
+        let (_place, server) = serve(SECRET, "1s").await;
         let (mut peer, url) = receiver(language, SECRET, &["503", "200"]).await;
         let id = server.accepted(&told(&url)).await;
         let (first, second) = (peer.hear().await, peer.hear().await);
@@ -62,7 +63,7 @@ async fn a_webhook_is_verified_and_its_repeat_is_known_for_one() {
 #[tokio::test]
 async fn a_secret_can_be_rotated() {
     let strange = "whsec_c29tZSBvdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMhISE=";
-    let (_place, server) = serve(&format!("{NEXT},{SECRET}")).await;
+    let (_place, server) = serve(&format!("{NEXT},{SECRET}"), "1s").await;
     for language in ["node", "python"] {
         for (secret, verified) in [(SECRET, true), (NEXT, true), (strange, false)] {
             let (mut peer, url) = receiver(language, secret, &["200"]).await;
@@ -81,7 +82,7 @@ async fn a_secret_can_be_rotated() {
 #[tokio::test]
 async fn a_receiver_that_answers_410_hears_no_more_of_the_job() {
     for language in ["node", "python"] {
-        let (_place, server) = serve(SECRET).await;
+        let (_place, server) = serve(SECRET, "1s").await;
         let (mut peer, url) = receiver(language, SECRET, &["410", "200"]).await;
         let mut job = told(&url);
         job["payload"]["sleep"] = json!("30s");
@@ -103,7 +104,7 @@ async fn a_receiver_that_answers_410_hears_no_more_of_the_job() {
 /// What could not be sent before the end of the process is sent by the next one, under the same id.
 #[tokio::test]
 async fn a_webhook_outlives_its_process() {
-    let (place, server) = serve(SECRET).await;
+    let (place, server) = serve(SECRET, "1h").await;
     let (mut peer, url) = receiver("python", SECRET, &["500", "200"]).await;
     server.accepted(&told(&url)).await;
     let first = peer.hear().await;
@@ -113,6 +114,8 @@ async fn a_webhook_outlives_its_process() {
     let line = &place.spilled()[0];
     assert_eq!((&line["kind"], &line["id"]), (&json!("webhook"), &first["id"]));
     let server = place.start().await;
+    let again = format!("{}/api/jobs/{}/retry", server.base, first["id"].as_str().unwrap());
+    assert_eq!(server.client.post(again).send().await.unwrap().status(), 202);
     let second = peer.hear().await;
     assert_eq!((&second["verified"], &second["id"]), (&json!(true), &first["id"]));
     assert_eq!(first["body"], second["body"]);
