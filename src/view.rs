@@ -7,8 +7,8 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use crate::job::{
-    Attempt, Delivery, Job, JobError, JobId, JobState, KindName, Progress, QueueName, StateName, Tag, Timestamp,
-    Waiting,
+    Attempt, Delivery, Job, JobError, JobId, JobState, KindName, Progress, QueueName, StateName, Tag,
+    Timestamp, Waiting,
 };
 use crate::store::Durability;
 
@@ -62,9 +62,10 @@ impl View<'_> {
             waiting,
             error: job.error.as_deref(),
             attempts: &job.attempts,
-            callback: job.wanted().and_then(|wanted| wanted.callback.as_ref()).map(|callback| {
-                CallbackView { url: callback.shown(), state: job.callback_state() }
-            }),
+            callback: job
+                .wanted()
+                .and_then(|wanted| wanted.callback.as_ref())
+                .map(|callback| CallbackView { url: callback.shown(), state: job.callback_state() }),
             links: Links {
                 job: self.url(id, ""),
                 status: self.url(id, "/status"),

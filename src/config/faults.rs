@@ -99,7 +99,10 @@ impl Config {
 
     fn queue_faults(&self, faults: &mut Faults) {
         if !self.queues.contains_key(NOTICES) {
-            faults.note(&format!("queues.{NOTICES}"), "is required: webhooks and mails that tell of jobs wait there");
+            faults.note(
+                &format!("queues.{NOTICES}"),
+                "is required: webhooks and mails that tell of jobs wait there",
+            );
         }
         for (name, queue) in &self.queues {
             let key = |member: &str| format!("queues.{name}.{member}");

@@ -161,7 +161,8 @@ pub(super) fn unknown_references(
     let mut place = |key: &str, kind: &str, queue: Option<&QueueName>| {
         let is_of_notices = queue.is_some_and(|queue| queue.as_str() == NOTICES);
         if kind == "webhook" && queue.is_some() && !is_of_notices {
-            misplaced.push((format!("{key}.queue"), format!("must be {NOTICES:?}: webhooks wait there only")));
+            misplaced
+                .push((format!("{key}.queue"), format!("must be {NOTICES:?}: webhooks wait there only")));
         } else if kind != "webhook" && is_of_notices {
             let reason = format!("must not be {NOTICES:?}: that is for the notices of the server itself");
             misplaced.push((format!("{key}.queue"), reason));

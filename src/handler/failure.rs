@@ -24,7 +24,13 @@ pub struct Failure {
 impl Failure {
     /// An error that a repeat could mend.
     pub fn transient(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), retryable: true, retry_after: None, least_rest: Duration::ZERO }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            retryable: true,
+            retry_after: None,
+            least_rest: Duration::ZERO,
+        }
     }
 
     /// An error that no repeat would mend: the job becomes a dead letter.
@@ -166,7 +172,8 @@ mod tests {
     fn the_least_rest_holds_unless_the_far_side_asks() {
         use crate::job::Backoff;
         let seconds = Duration::from_secs;
-        let policy = RetryPolicy { max_attempts: 3, backoff: Backoff::Delays(vec![seconds(5), seconds(300)]) };
+        let policy =
+            RetryPolicy { max_attempts: 3, backoff: Backoff::Delays(vec![seconds(5), seconds(300)]) };
         let busy = || Failure::transient("x", "y").rest_at_least(seconds(60));
         for (failure, attempt, rest) in [
             (Failure::transient("x", "y"), 1, 5),

@@ -122,7 +122,8 @@ impl Registry {
         let about = handler.about();
         // What the schema marks is hidden like what the configuration lists.
         settings.sensitive.extend(about.schema.iter().flat_map(Schema::sensitive));
-        let registered = Registered { kind: kind.clone(), settings, about, internal, handler: Box::new(handler) };
+        let registered =
+            Registered { kind: kind.clone(), settings, about, internal, handler: Box::new(handler) };
         self.0.insert(kind, Arc::new(registered));
         Ok(())
     }

@@ -216,7 +216,9 @@ impl Delivery {
             JobState::Failed { .. } => Self::Retrying,
             JobState::Scheduled { .. } | JobState::Pending { .. } if notice.attempt > 0 => Self::Retrying,
             JobState::Processing { .. } if notice.attempt > 1 => Self::Retrying,
-            JobState::Scheduled { .. } | JobState::Pending { .. } | JobState::Processing { .. } => Self::Pending,
+            JobState::Scheduled { .. } | JobState::Pending { .. } | JobState::Processing { .. } => {
+                Self::Pending
+            }
             JobState::Completed { .. } => Self::Delivered,
             // The only reason why a notice is skipped.
             JobState::Skipped { .. } => Self::Disabled,

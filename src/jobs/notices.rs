@@ -8,8 +8,8 @@ use super::Jobs;
 use crate::event::EventKind;
 use crate::handler::Registered;
 use crate::job::{
-    Callback, Change, Channel, Delivery, Ending, Fault, Job, JobId, JobLog, JobState, NOTICES, NewJob, Notice,
-    Notices, QueueName, Spec, Timestamp, Waiting, Wanted, check_length,
+    Callback, Change, Channel, Delivery, Ending, Fault, Job, JobId, JobLog, JobState, NOTICES, NewJob,
+    Notice, Notices, QueueName, Spec, Timestamp, Waiting, Wanted, check_length,
 };
 use crate::store::{ApplyError, StoreError};
 use crate::sync::Mutex;
@@ -40,7 +40,13 @@ pub trait Herald: Send + Sync + 'static {
     fn shown_address(&self, address: &str) -> String;
 
     /// The payload of a webhook that tells of a job as it stands now.
-    fn webhook(&self, job: &Job, at: Timestamp, waiting: Option<Waiting>, callback: &Callback) -> Box<RawValue>;
+    fn webhook(
+        &self,
+        job: &Job,
+        at: Timestamp,
+        waiting: Option<Waiting>,
+        callback: &Callback,
+    ) -> Box<RawValue>;
 
     /// The payload of a mail that tells of a job that has come to its end.
     fn email(&self, job: &Job, address: &str) -> Box<RawValue>;

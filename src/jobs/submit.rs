@@ -228,8 +228,7 @@ impl Jobs {
                 faults.push(Fault::new(pointer, detail));
             }
         };
-        let is_open =
-            |queue: &QueueName| self.0.lines.get(queue).is_some_and(|line| !line.is_of_notices());
+        let is_open = |queue: &QueueName| self.0.lines.get(queue).is_some_and(|line| !line.is_of_notices());
         if let Some(queue) = new.queue.as_ref().filter(|queue| !is_open(queue)) {
             let mut names = self.queue_names();
             names.retain(|name| is_open(name));

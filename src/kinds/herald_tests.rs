@@ -88,7 +88,10 @@ fn a_mail_fits_its_template() {
             assert!(draft.auto_submitted);
             let text = draft.text.unwrap();
             assert!(text.contains(says), "{text}");
-            assert_eq!(text.contains(&format!("https://jobs.example/api/jobs/{}", job.id())), !base.is_empty());
+            assert_eq!(
+                text.contains(&format!("https://jobs.example/api/jobs/{}", job.id())),
+                !base.is_empty()
+            );
         }
     }
 }

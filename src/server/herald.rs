@@ -23,7 +23,13 @@ impl jobs::Herald for kinds::Herald {
         self.shown_address(address)
     }
 
-    fn webhook(&self, job: &Job, at: Timestamp, waiting: Option<Waiting>, callback: &Callback) -> Box<RawValue> {
+    fn webhook(
+        &self,
+        job: &Job,
+        at: Timestamp,
+        waiting: Option<Waiting>,
+        callback: &Callback,
+    ) -> Box<RawValue> {
         self.webhook(job, at, waiting, callback)
     }
 

@@ -23,7 +23,8 @@ use serde_json::value::RawValue;
 
 use crate::job::{
     ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
-    Notices, Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Told, Trace, Unique, UniqueKey,
+    Notices, Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Told, Trace, Unique,
+    UniqueKey,
 };
 
 const VERSION: u32 = 1;

@@ -19,7 +19,12 @@ fn at(millis: i64) -> Timestamp {
 }
 
 impl MemoryStore {
-    pub(in crate::store) fn apply_now(&self, id: JobId, change: Change, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
+    pub(in crate::store) fn apply_now(
+        &self,
+        id: JobId,
+        change: Change,
+        at: Timestamp,
+    ) -> Result<Arc<Job>, ApplyError> {
         self.apply_following(id, change, at, &|_| Vec::new())
     }
 }

@@ -59,7 +59,10 @@ pub(super) async fn keeps_notices_with_the_change(store: &dyn Store) {
     assert!(matches!(again, Err(ApplyError::Refused(_))), "and they are made once");
     // Of a job of which nobody wants to be told nothing is asked.
     let quiet = insert(store, job_of_nobody()).await;
-    store.apply_with(quiet, Change::Cancel, at(9), &|_| panic!("nobody is told")).await.expect("it is canceled");
+    store
+        .apply_with(quiet, Change::Cancel, at(9), &|_| panic!("nobody is told"))
+        .await
+        .expect("it is canceled");
 }
 
 fn job_of_nobody() -> Job {

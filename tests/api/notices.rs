@@ -57,7 +57,8 @@ fn assert_signed(request: &Request) {
 async fn the_end_of_a_job_is_told() {
     let app = TestApp::start().await;
     let mut receiver = Receiver::answering(&["204"]).await;
-    let payload = json!({"text": "{\"pages\": 3}", "media_type": "application/json", "data": {"iban": "DE12"}});
+    let payload =
+        json!({"text": "{\"pages\": 3}", "media_type": "application/json", "data": {"iban": "DE12"}});
     let url = receiver.url.replace("http://", "http://ada:s3cret@") + "?token=t0ken";
     let id = app.submit(&told(&payload, &url)).await;
     let request = receiver.next().await;
@@ -129,7 +130,10 @@ async fn what_fails_is_seen_and_can_be_sent_again() {
     let notice = app.notices(&id, 1, StateName::Failed).await.remove(0).id().to_string();
     assert_eq!(app.job(&id).await["callback"]["state"], "retrying");
     let delivery = app.deliveries(&id).await.remove(0);
-    assert_eq!((&delivery["state"], &delivery["last_error"]["code"]), (&json!("retrying"), &json!("http-503")));
+    assert_eq!(
+        (&delivery["state"], &delivery["last_error"]["code"]),
+        (&json!("retrying"), &json!("http-503"))
+    );
     assert_eq!(delivery["next_attempt_at"], app.job(&notice).await["next_attempt_at"]);
     let again = format!("/api/jobs/{notice}/retry");
     assert_eq!(app.post(&again, &json!({})).await.status, 202);
@@ -326,8 +330,14 @@ async fn what_cannot_be_told_is_refused() {
         (json!({"callback_url": "ftp://app.example/"}), "/callback_url: must begin with http:// or https://"),
         (json!({"callback_url": long(2_049)}), "/callback_url: must be at most 2048 bytes"),
         (json!({"callback_events": ["job.failed"]}), "/callback_events: goes with callback_url only"),
-        (json!({"callback_url": url, "callback_events": "x"}), "/callback_events: must be an array of strings"),
-        (json!({"callback_url": url, "callback_events": []}), "/callback_events: must name at least one event"),
+        (
+            json!({"callback_url": url, "callback_events": "x"}),
+            "/callback_events: must be an array of strings",
+        ),
+        (
+            json!({"callback_url": url, "callback_events": []}),
+            "/callback_events: must name at least one event",
+        ),
         (json!({"callback_url": url, "callback_events": [5]}), "/callback_events/0: must be a string"),
         (
             json!({"callback_url": url, "callback_events": ["job.failed", "job.progress"]}),
@@ -339,7 +349,10 @@ async fn what_cannot_be_told_is_refused() {
         ),
         (json!({"notify_email": ["a@b.example"]}), "/notify_email: must be a string"),
         (json!({"notify_email": "ada"}), "/notify_email: must be one address"),
-        (json!({"notify_email": "a@b.example\r\nBcc: c@d.example"}), "/notify_email: must not contain control"),
+        (
+            json!({"notify_email": "a@b.example\r\nBcc: c@d.example"}),
+            "/notify_email: must not contain control",
+        ),
         (json!({"queue": "notices"}), "/queue: is for the notices that the server makes itself"),
     ] {
         let found = faults(members.clone()).await;
@@ -361,7 +374,8 @@ async fn what_cannot_be_told_is_refused() {
 
 #[tokio::test]
 async fn a_callback_must_not_lead_inside() {
-    let app = TestApp::with(|config| config.webhooks.allow = vec![Allow::parse("10.1.0.0/16").unwrap()]).await;
+    let app =
+        TestApp::with(|config| config.webhooks.allow = vec![Allow::parse("10.1.0.0/16").unwrap()]).await;
     for url in ["http://10.0.0.1/", "http://ada:pw@192.168.1.1/x?token=y", "http://169.254.169.254/latest"] {
         let job = json!({"kind": "noop", "callback_url": url});
         let faults = app.post("/api/jobs", &job).await.faults("callback-url-forbidden");

@@ -93,7 +93,8 @@ async fn serve(
     let (status, headers) = answer.split_once(' ').unwrap_or((&answer, ""));
     let headers = if headers.is_empty() { String::new() } else { format!("{headers}\r\n") };
     let reason = StatusCode::from_bytes(status.as_bytes()).unwrap().canonical_reason().unwrap();
-    let head = format!("HTTP/1.1 {status} {reason}\r\n{headers}connection: close\r\ncontent-length: 0\r\n\r\n");
+    let head =
+        format!("HTTP/1.1 {status} {reason}\r\n{headers}connection: close\r\ncontent-length: 0\r\n\r\n");
     // The server may have gone meanwhile.
     let _ = stream.write_all(head.as_bytes()).await;
 }

@@ -8,8 +8,8 @@ use anyhow::anyhow;
 use backroom::job::{Change, Job, JobId, KindName, LogLine, QueueName, StateName, Timestamp, UniqueKey};
 use backroom::queue::{Closed, Consumer, Delivery, MemoryQueue, Queue, ReserveManyError, Room, Slot};
 use backroom::store::{
-    Answer, ApplyError, Counts, Due, Duplicate, Durability, Follow, InsertError, ListQuery, MemoryStore, Page,
-    Store, StoreError,
+    Answer, ApplyError, Counts, Due, Duplicate, Durability, Follow, InsertError, ListQuery, MemoryStore,
+    Page, Store, StoreError,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
