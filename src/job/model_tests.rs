@@ -2,8 +2,7 @@
 //!
 //! It keeps the whole history and plain numbers, and derives from them what a [`Job`] keeps.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;

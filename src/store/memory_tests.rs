@@ -1,14 +1,13 @@
 //! Tests of the memory store: what it holds is what it says it holds, and never more than it may.
 
-use std::borrow::Cow;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::job::{
-    AttemptOutcome, Callback, Ending, JobError, JobLog, JobResult, JobState, KindName, LogLevel, Notices,
-    Progress, ResultSlot, Spec, Tag, Timestamp, Wanted,
+    AttemptOutcome, Ending, JobError, JobLog, JobResult, JobState, KindName, LogLevel, Progress, ResultSlot,
+    Spec, Tag, Timestamp,
 };
 use crate::store::{Limit, pressure::LOG_GROWTH};
 
@@ -16,17 +15,6 @@ const HOUR: Duration = Duration::from_hours(1);
 const RETENTION: Retention = Retention { completed: HOUR, dead_lettered: HOUR, max_finished: 8 };
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
-}
-
-impl MemoryStore {
-    pub(in crate::store) fn apply_now(
-        &self,
-        id: JobId,
-        change: Change,
-        at: Timestamp,
-    ) -> Result<Arc<Job>, ApplyError> {
-        self.apply_following(id, change, at, &|_| Vec::new())
-    }
 }
 
 fn id(n: u128) -> JobId {
@@ -242,25 +230,6 @@ fn a_settle_is_never_refused_and_memory_comes_back_below_the_limit() {
     let dead = store.rows.get(&id(6)).unwrap();
     assert!(dead.error.as_ref().unwrap().message.starts_with("mmm"), "its last error is kept, cut");
     assert_eq!(dead.attempts.len(), 1);
-}
-
-/// The notices of an end are kept beyond every limit: only what comes from outside is refused.
-#[test]
-fn an_end_is_told_however_full_the_store_is() {
-    let mut told = job(3, 10, pending());
-    let callback = Some(Callback::new("https://app.example/hooks"));
-    let wanted = Notices::Wanted(Wanted { callback, email: None });
-    Arc::get_mut(&mut Arc::get_mut(&mut told).unwrap().spec).unwrap().notices = Some(Box::new(wanted));
-    let store = store(told.weight() as u64, 1);
-    store.insert_now(&[told], false).unwrap();
-    let run = store.apply_now(id(3), Change::Start, at(1)).unwrap().runs;
-    let notice = job(6, 5_000, JobState::Pending { turn: None, since: at(2) });
-    let change = Change::Settle { run, ending: failure(10, false) };
-    store.apply_following(id(3), change, at(2), &|_| vec![Arc::clone(&notice)]).unwrap();
-    assert_eq!(store.rows.get(&id(3)).unwrap().told.as_ref().unwrap().notices, [id(6)]);
-    assert!(store.rows.contains_key(&id(6)));
-    assert_eq!(store.budget.counters(), sums(&store));
-    assert_eq!(full(store.insert_now(&[job(9, 0, pending())], false)), store.budget.full());
 }
 
 #[test]
