@@ -77,7 +77,7 @@ impl MemoryStore {
         self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
     }
 
-    fn insert_now(&self, jobs: &[Arc<Job>], anyway: bool) -> Result<Vec<Duplicate>, InsertError> {
+    pub(super) fn insert_now(&self, jobs: &[Arc<Job>], anyway: bool) -> Result<Vec<Duplicate>, InsertError> {
         for job in jobs {
             self.shelf(&job.spec.queue)?;
         }
@@ -138,7 +138,7 @@ impl MemoryStore {
         }
     }
 
-    fn apply_following(
+    pub(super) fn apply_following(
         &self,
         id: JobId,
         change: Change,

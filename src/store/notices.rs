@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(ended.told.as_ref().unwrap().notices, [id(2), id(3)]);
         let rows: Vec<Arc<Job>> = (1..=3).map(|n| Arc::clone(&store.rows.get(&id(n)).unwrap())).collect();
         assert!(matches!(rows[2].state, JobState::Pending { .. }));
-        let weights = rows.iter().map(|job| job.weight() as u64).sum();
+        let weights: u64 = rows.iter().map(|job| job.weight() as u64).sum();
         assert_eq!(store.memory(), weights);
         assert_eq!(store.budget.counters()[2], 2, "the notices are not finished");
         let more = store.insert_now(&[Arc::new(job(4, "default", "noop", &[]))], false);
