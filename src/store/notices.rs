@@ -89,8 +89,8 @@ mod tests {
         let day = Duration::from_hours(24);
         let retention = Retention { completed: day, dead_lettered: day, max_finished: 9 };
         let weight = told.weight() as u64;
-        let store = MemoryStore::new([queue("default")], retention)
-            .bounded_by(Bounds { memory: weight, jobs: 1 });
+        let store =
+            MemoryStore::new([queue("default")], retention).bounded_by(Bounds { memory: weight, jobs: 1 });
         store.insert_now(&[told], false).unwrap();
         let run = store.apply_now(id(1), Change::Start, at(1)).unwrap().runs;
         let make = |job: &Job| {
