@@ -36,6 +36,7 @@ pub mod job;
 pub mod jobs;
 pub mod kinds;
 pub mod mail;
+pub mod metrics;
 pub mod queue;
 pub mod redact;
 pub mod server;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let options = cli.config_options().unwrap_or_else(|error| error.exit());
     let ended = match cli.command {
-        None | Some(Command::Serve(_)) => load(&options).and_then(serve),
+        None | Some(Command::Serve(_)) => load(&options).and_then(|loaded| serve(loaded, options)),
         Some(Command::Check(_)) => cli::check(examine(&options), &mut io::stdout().lock()),
         Some(Command::Config(args)) => {
             load(&options).and_then(|loaded| Ok(cli::print_config(&loaded, &args, &mut io::stdout())?))
@@ -47,10 +47,11 @@ fn examine(options: &ConfigOptions) -> Result<Loaded, Box<Refused>> {
 }
 
 /// Jobs run on every core; what watches over them has a thread of its own, which no handler can block.
-fn serve(loaded: Loaded) -> Result<(), cli::Ended> {
+fn serve(loaded: Loaded, options: ConfigOptions) -> Result<(), cli::Ended> {
     let workers = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = control.block_on(cli::serve(loaded, workers.handle().clone()));
+    let read = move || config::examine(options.sources(std::env::vars_os()), &BUILT_IN_KINDS);
+    let ended = control.block_on(cli::serve(loaded, read, workers.handle().clone()));
     // A handler that blocks its thread must not keep the process: its job has been accounted for.
     workers.shutdown_background();
     control.shutdown_background();

@@ -20,20 +20,37 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("event", &["job"]),
     // Names for what `std` and dashmap have, so that a test can put others in their place.
     ("sync", &[]),
+    // Numbers alone: whoever counts holds a handle, and only the end that tells them knows Prometheus.
+    ("metrics", &["job"]),
     ("queue", &["job", "sync"]),
     ("store", &["job", "sync"]),
     ("view", &["job", "store"]),
     ("handler", &["job"]),
     ("spill", &["job"]),
-    ("mail", &["job", "clock"]),
+    ("mail", &["job", "clock", "metrics"]),
     ("kinds", &["job", "handler", "mail", "clock", "egress", "sign", "store", "view"]),
     // What handlers say is redacted at the one door by which it enters a job.
-    ("jobs", &["job", "handler", "queue", "store", "event", "clock", "redact", "sync"]),
-    ("worker", &["job", "handler", "jobs", "queue", "store", "clock"]),
+    ("jobs", &["job", "handler", "queue", "store", "event", "clock", "metrics", "redact", "sync"]),
+    ("worker", &["job", "handler", "jobs", "queue", "store", "clock", "telemetry"]),
     ("shutdown", &["job", "jobs", "worker", "spill"]),
-    ("http", &["event", "job", "jobs", "handler", "store", "mail", "shutdown", "sign", "view"]),
+    (
+        "http",
+        &[
+            "event",
+            "job",
+            "jobs",
+            "handler",
+            "metrics",
+            "store",
+            "mail",
+            "shutdown",
+            "sign",
+            "telemetry",
+            "view",
+        ],
+    ),
     ("config", &["job", "handler", "egress", "sign"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "job"]),
     // The composition root knows everybody but the command line.
     (
         "server",

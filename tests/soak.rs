@@ -66,7 +66,8 @@ async fn soak() {
     registry.register(NoopHandler, settings).unwrap();
     let bounds = Bounds { memory: MEMORY, jobs: 2_000 };
     let store = Arc::new(MemoryStore::new([queue()], retention(2_000)).bounded_by(bounds));
-    let settings = QueueSettings { capacity: 1_000, concurrency: CONCURRENCY, enqueue_wait: PATIENCE };
+    let settings =
+        QueueSettings { capacity: 1_000, concurrency: CONCURRENCY, enqueue_wait: PATIENCE, rate_limit: None };
     let line = (queue(), Arc::new(MemoryQueue::new(settings.capacity)) as Arc<dyn Queue>, settings);
     let limits = Limits { payload: 10_000, result: RESULT, batch: BATCH };
     let jobs = Jobs::new(Clock::system(), Arc::new(registry), store.clone(), [line], limits);

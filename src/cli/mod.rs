@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod ended;
 mod health;
+mod reload;
 mod serve;
 
 pub use check::{check, refused_start};
@@ -68,7 +69,7 @@ const SERVE_HELP: &str = "\
 Take jobs over HTTP and run them (the default), until SIGTERM or SIGINT. Then intake stops, work is
 finished within shutdown.grace, and what is left is written to shutdown.spill_file, from where the
 next start takes it up. A second signal skips the waiting. SIGHUP reads the certificate of
-server.tls again.";
+server.tls again, and takes over the concurrency and rate limits of queues, and log.level.";
 
 const SET_HELP: &str = "\
 Set one option, stronger than everything else; can be repeated.

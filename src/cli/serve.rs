@@ -4,21 +4,28 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::reload::Reloading;
 use super::{Ended, exit};
-use crate::config::{AuthMode, Loaded, MailTransport};
+use crate::config::{AuthMode, Loaded, MailTransport, Refused};
 use crate::server::{Backroom, Server};
 use crate::telemetry;
 
 /// Serves until SIGTERM, SIGINT, or a failure that no restart of a part can mend. Jobs run on `workers`, which should not
 /// be the runtime that this is called on: signals and the deadlines of the drain are seen on that one, and handlers can
-/// block every thread that they are given.
+/// block every thread that they are given. SIGHUP has the configuration `read` again.
 ///
 /// # Errors
 ///
 /// With the exit code of the contract: 1, 3 or 78.
-pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
+pub async fn serve(
+    loaded: Loaded,
+    read: impl Fn() -> Result<Loaded, Box<Refused>>,
+    workers: Handle,
+) -> Result<(), Ended> {
     let config = loaded.config;
-    telemetry::init(&config.log)?;
+    // Kept to the end: then the last spans are sent.
+    let (level, _telemetry) = telemetry::init(&config.log)?;
+    let mut reloading = Reloading::new(read, level, &config, loaded.effective);
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;
     let open = config.auth.mode == AuthMode::None && !config.server.bind.ip().is_loopback();
@@ -37,7 +44,7 @@ pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
     }
 
     let reason = tokio::select! {
-        name = signals.next(|| server.reload().run()) => name,
+        name = signals.next(|| reloading.run(server.reload())) => name,
         () = server.backroom().pool().failed() => "a part of the pool keeps dying",
     };
     tracing::info!(reason, hint = "a second signal skips the waiting", "stopping");
@@ -82,7 +89,7 @@ impl Signals {
     }
 
     /// The next signal that means: stop. Until then does what SIGHUP means.
-    async fn next(&mut self, hangup: impl Fn()) -> &'static str {
+    async fn next(&mut self, mut hangup: impl FnMut()) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",

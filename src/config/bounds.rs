@@ -19,7 +19,7 @@ pub(super) const NAMES: RangeInclusive<usize> = 0..=100;
 
 /// Far below the most permits of a tokio semaphore (2^61), which would panic beyond.
 pub(super) const CAPACITY: RangeInclusive<usize> = 1..=1_000_000;
-pub(super) const CONCURRENCY: RangeInclusive<usize> = 1..=10_000;
+pub(super) const CONCURRENCY: RangeInclusive<usize> = crate::job::CONCURRENCY;
 pub(super) const ENQUEUE_WAIT: Durations = Duration::ZERO..=Duration::from_mins(1);
 
 pub(super) const TIMEOUT: Durations = Duration::from_millis(1)..=Duration::from_hours(24);

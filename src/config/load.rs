@@ -8,6 +8,7 @@ use super::kinds::{Defaults, Kind, unknown_references};
 use super::layers::{self, Sources};
 use super::limits::{Limits, Retention};
 use super::mail::Mail;
+use super::metrics::Metrics;
 use super::outgoing::{Http, Webhooks};
 use super::queues::Queue;
 use super::reader::Reader;
@@ -48,6 +49,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What is logged.
     pub log: Log,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Holds a configuration without fault, and how it came about.
@@ -158,6 +161,7 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
     let defaults = Defaults::read(reader);
     let shutdown = Shutdown::read(reader);
     let log = Log::read(reader);
+    let metrics = Metrics::read(reader);
     if !reader.found.incomplete {
         for (key, reason) in unknown_references(&queues, &retry, &kinds, defaults.as_ref()) {
             reader.found.fault(&key, reason);
@@ -177,6 +181,7 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
         defaults,
         shutdown,
         log,
+        metrics,
     });
     (config, mail)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bounds;
 use super::reader::Reader;
-use crate::job::QueueName;
+use crate::job::{QueueName, RateLimit};
 
 /// Says how long a waiting line may grow and how many jobs leave it at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +17,8 @@ pub struct Queue {
     pub concurrency: usize,
     /// How long a producer waits for room: nothing to 1 min.
     pub enqueue_wait: Duration,
+    /// How fast jobs may begin; `None` is as fast as they can.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Queue {
@@ -27,6 +29,7 @@ impl Queue {
                 capacity: s.integer("capacity", bounds::CAPACITY),
                 concurrency: s.integer("concurrency", bounds::CONCURRENCY),
                 enqueue_wait: s.duration("enqueue_wait", bounds::ENQUEUE_WAIT),
+                rate_limit: s.text("rate_limit", None, rate_limit),
             };
             match QueueName::new(name) {
                 Ok(name) => {
@@ -39,6 +42,11 @@ impl Queue {
     }
 }
 
+/// `""` is none.
+fn rate_limit(text: &str) -> Result<Option<RateLimit>, String> {
+    if text.is_empty() { Ok(None) } else { RateLimit::parse(text).map(Some) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,7 +55,8 @@ mod tests {
     #[test]
     fn the_shipped_queues_are_three() {
         let queues = config(&[]).queues;
-        let base = Queue { capacity: 1000, concurrency: 16, enqueue_wait: Duration::from_secs(1) };
+        let base =
+            Queue { capacity: 1000, concurrency: 16, enqueue_wait: Duration::from_secs(1), rate_limit: None };
         assert_eq!(queues.len(), 3);
         assert_eq!(queues["notices"], Queue { concurrency: 32, ..base.clone() });
         assert_eq!(queues["default"], base);
@@ -57,9 +66,27 @@ mod tests {
     #[test]
     fn users_add_queues_that_start_from_the_shipped_values() {
         let queues = config(&["queues.bulk.capacity=7", "queues.default.concurrency=1"]).queues;
-        let bulk = Queue { capacity: 7, concurrency: 16, enqueue_wait: Duration::from_secs(1) };
+        let bulk =
+            Queue { capacity: 7, concurrency: 16, enqueue_wait: Duration::from_secs(1), rate_limit: None };
         assert_eq!(queues["bulk"], bulk);
         assert_eq!(queues["default"].concurrency, 1);
+    }
+
+    #[test]
+    fn a_rate_limit_is_a_number_and_a_unit_or_none() {
+        let limit =
+            |text: &str| config(&[&format!("queues.bulk.rate_limit={text}")]).queues["bulk"].rate_limit;
+        for text in ["1/s", "1000000/h"] {
+            assert_eq!(limit(text).map(|limit| limit.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!((limit(""), limit("\"\"")), (None, None));
+        for outside in ["0/s", "1000001/h", "10", "10/d"] {
+            let found = faults(&[&format!("queues.bulk.rate_limit={outside}")]);
+            assert_eq!(
+                found,
+                [format!("--set: queues.bulk.rate_limit: {} (found {outside:?})", RateLimit::RULE)]
+            );
+        }
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub struct Api {
     pub idempotency: Idempotency,
     /// How long one request body may take to arrive.
     pub body_timeout: Duration,
+    /// Bytes that all jobs may take, for those who watch how near they are.
+    pub memory_limit: u64,
+    /// Whether every request is logged.
+    pub access_log: bool,
 }
 
 impl Api {

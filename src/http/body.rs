@@ -5,7 +5,8 @@ use std::rc::Rc;
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage as _, HttpRequest};
@@ -17,6 +18,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::job::format_duration;
 use crate::jobs::SubmitError;
+use crate::metrics::Rejection;
 
 /// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was
 /// read costs the client its connection.
@@ -98,7 +100,18 @@ pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Ap
 ///
 /// When the server is draining.
 pub(super) fn refuse_when_draining(api: &Api) -> Result<(), Problem> {
-    if api.jobs.is_draining() { Err(SubmitError::Draining.into()) } else { Ok(()) }
+    if api.jobs.is_draining() {
+        api.jobs.metrics().rejected(Rejection::Draining);
+        return Err(SubmitError::Draining.into());
+    }
+    Ok(())
+}
+
+/// Counts a job that was refused before the service heard of it.
+pub(super) fn count_refused(problem: &Problem, api: &Api) {
+    if let Some(reason) = problem.rejection() {
+        api.jobs.metrics().rejected(reason);
+    }
 }
 
 /// Reads a body that is not wanted, so that the connection can be used again.
@@ -146,6 +159,25 @@ pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, api: &Api)
 ///
 /// When it is not, or is.
 pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
+    require_plain(request)?;
+    require_media(request, &["application/json"])
+}
+
+/// Refuses a body that is declared neither as a merge patch nor as JSON, or is compressed.
+///
+/// # Errors
+///
+/// When it is not, or is.
+pub(super) fn require_merge_patch(request: &HttpRequest) -> Result<(), Problem> {
+    require_plain(request)?;
+    require_media(request, &["application/merge-patch+json", "application/json"]).map_err(|problem| {
+        // RFC 5789 §2.2: says what would have been understood.
+        let media = HeaderValue::from_static("application/merge-patch+json, application/json");
+        problem.header(HeaderName::from_static("accept-patch"), media)
+    })
+}
+
+fn require_plain(request: &HttpRequest) -> Result<(), Problem> {
     let codings = request.headers().get_all(CONTENT_ENCODING);
     if codings.into_iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let detail = "The body is compressed, which is not understood here. Send it as it is.";
@@ -153,14 +185,16 @@ pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
             // RFC 9110 §12.5.3: says what would have been understood.
             .header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
-    if request.content_type().eq_ignore_ascii_case("application/json") {
+    Ok(())
+}
+
+/// The first one is what is asked for.
+fn require_media(request: &HttpRequest, known: &[&str]) -> Result<(), Problem> {
+    if known.iter().any(|known| request.content_type().eq_ignore_ascii_case(known)) {
         return Ok(());
     }
-    let detail = if request.headers().contains_key(CONTENT_TYPE) {
-        "The body has another media type. Send Content-Type: application/json."
-    } else {
-        "The body has no media type. Send Content-Type: application/json."
-    };
+    let has = if request.headers().contains_key(CONTENT_TYPE) { "another" } else { "no" };
+    let detail = format!("The body has {has} media type. Send Content-Type: {}.", known[0]);
     Err(Problem::new(ProblemType::UnsupportedMediaType, detail))
 }
 

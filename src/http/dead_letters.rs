@@ -10,8 +10,8 @@ use super::api::Api;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, list, request};
-use crate::job::{Fault, JobId, nearest};
-use crate::jobs::{DeadLetters, MAX_FAULTS, MAX_IDS, Redrive, Redriven, SubmitError, ids_rule, limit_rule};
+use crate::job::{Fault, JobId};
+use crate::jobs::{DeadLetters, MAX_IDS, Redrive, Redriven, SubmitError, ids_rule, limit_rule};
 
 const MEMBERS: [&str; 5] = ["ids", "queue", "kind", "limit", "dry_run"];
 
@@ -91,18 +91,7 @@ fn read(body: &[u8]) -> Result<(Redrive, Vec<Fault>), Problem> {
         return Ok((Redrive::default(), vec![Fault::new("", "must be an object; an empty one means all")]));
     };
     serde_json::from_str::<Shape>(text).map_err(|error| request::malformed(&error))?;
-    let mut faults: Vec<Fault> = members
-        .keys()
-        .filter(|member| !MEMBERS.contains(&member.as_str()))
-        .take(MAX_FAULTS)
-        .map(|member| {
-            let detail = match nearest(member, MEMBERS) {
-                Some(nearest) => format!("is not known here; did you mean {nearest:?}?"),
-                None => format!("is not known here; known are: {}", MEMBERS.join(", ")),
-            };
-            Fault::new(format!("/{}", Fault::escape(member)), detail)
-        })
-        .collect();
+    let mut faults = request::unknown_members(&members, &MEMBERS);
     let which = DeadLetters {
         ids: ids(&members, &mut faults),
         queues: name(&members, "queue", &mut faults).into_iter().collect(),

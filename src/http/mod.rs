@@ -30,6 +30,7 @@ mod kinds;
 mod list;
 mod listen;
 mod mail;
+mod metrics;
 mod origin;
 mod path;
 mod prefer;
@@ -39,6 +40,7 @@ mod problem_from;
 mod problem_pages;
 mod problem_type;
 mod progress;
+mod queue_patch;
 mod queues;
 mod request;
 mod routes;
@@ -46,6 +48,7 @@ mod sse;
 #[cfg(test)]
 mod sse_tests;
 mod tls;
+mod watch;
 
 pub use api::Api;
 pub use auth::{Role, Tokens};

@@ -12,6 +12,7 @@ use super::body;
 use super::guard::Guard;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::watch::Route;
 
 /// The one way to mount a path; there is none without saying what it needs. `tests/layers.rs` refuses every other one.
 ///
@@ -25,8 +26,8 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(path: &'static str, guard: &Guard) -> Self {
-        Self { resource: web::resource(path), asked: guard.asks(), methods: Vec::new() }
+    pub(super) fn new(path: &'static str, guard: &Guard, route: Route) -> Self {
+        Self { resource: web::resource(path).app_data(route), asked: guard.asks(), methods: Vec::new() }
     }
 
     /// `GET`, and `HEAD` wherever `GET`.
@@ -47,6 +48,16 @@ impl Path {
         H::Output: Responder + 'static,
     {
         self.on(&["POST"], needs, handler)
+    }
+
+    /// `PATCH`.
+    pub(super) fn patch<H, A>(self, needs: Needs, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.on(&["PATCH"], needs, handler)
     }
 
     /// `DELETE`.

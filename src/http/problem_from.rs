@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::problem_type::ProblemType as T;
-use crate::jobs::{CancelError, DeadLettersError, RetryError, SubmitError};
+use crate::jobs::{CancelError, DeadLettersError, QueuePatchError, RetryError, SubmitError};
 use crate::store::{Limit, StoreError};
 
 impl From<StoreError> for Problem {
@@ -13,7 +13,7 @@ impl From<StoreError> for Problem {
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
-        match error {
+        let problem = match error {
             SubmitError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
             SubmitError::CallbackForbidden(faults) => Self::faults(T::CallbackUrlForbidden, faults),
             SubmitError::UnknownKind(faults) => Self::faults(T::UnknownKind, faults),
@@ -55,7 +55,8 @@ impl From<SubmitError> for Problem {
                     .retry_after(5)
             }
             SubmitError::Store(error) => Self::internal(&error),
-        }
+        };
+        problem.counted()
     }
 }
 
@@ -80,6 +81,20 @@ impl From<DeadLettersError> for Problem {
             DeadLettersError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
             DeadLettersError::Draining => SubmitError::Draining.into(),
             DeadLettersError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<QueuePatchError> for Problem {
+    fn from(error: QueuePatchError) -> Self {
+        match error {
+            QueuePatchError::NotFound => Self::new(T::QueueNotFound, "No queue has this name."),
+            QueuePatchError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
+            QueuePatchError::Draining => {
+                let detail = "The server is stopping: what its queues still do is settled.";
+                Self::new(T::Draining, detail).retry_after(5)
+            }
+            QueuePatchError::Store(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `GET /api/queues`.
+//! `/api/queues`: how they stand, and changing one while it runs.
 
-use actix_web::web::Data;
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
@@ -8,8 +8,9 @@ use serde_json::json;
 use super::api::Api;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
-use crate::job::{QueueName, Timestamp};
-use crate::jobs::QueueStatus;
+use super::{body, queue_patch};
+use crate::job::{QueueName, RateLimit, Timestamp};
+use crate::jobs::{QueuePatchError, QueueStatus};
 use crate::store::Durability;
 
 /// Shows how every queue stands.
@@ -24,14 +25,45 @@ pub(super) async fn list(api: Data<Api>) -> Result<HttpResponse, Problem> {
 
 /// Shows how one queue stands.
 pub(super) async fn show(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
-    match api.jobs.queue(request.match_info().query("name")).await? {
+    match api.jobs.queue(name(&request)).await? {
         Some(status) => Ok(HttpResponse::Ok().json(view(&status))),
-        None => {
-            let names: Vec<&str> = api.jobs.queue_names().iter().map(|name| name.as_str()).collect();
-            let detail = format!("No queue has this name. There are: {}.", names.join(", "));
-            Err(Problem::new(ProblemType::QueueNotFound, detail))
-        }
+        None => Err(not_found(&api)),
     }
+}
+
+/// Changes a queue, at once.
+pub(super) async fn patch(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(&request, payload, &api).await?;
+    body::require_merge_patch(&request)?;
+    let name = name(&request);
+    if !api.jobs.has_queue(name) {
+        return Err(not_found(&api));
+    }
+    if api.jobs.is_draining() {
+        return Err(QueuePatchError::Draining.into());
+    }
+    let (patch, mut faults) = queue_patch::read(&body)?;
+    if !faults.is_empty() {
+        // What could be read may be wrong in its own way, and is to be named at once.
+        faults.extend(api.jobs.queue_patch_faults(name, &patch));
+        return Err(Problem::faults(ProblemType::ValidationFailed, faults));
+    }
+    let status = api.jobs.patch_queue(name, &patch).await?;
+    Ok(HttpResponse::Ok().json(view(&status)))
+}
+
+fn name(request: &HttpRequest) -> &str {
+    request.match_info().query("name")
+}
+
+fn not_found(api: &Api) -> Problem {
+    let names: Vec<&str> = api.jobs.queue_names().iter().map(|name| name.as_str()).collect();
+    let detail = format!("No queue has this name. There are: {}.", names.join(", "));
+    Problem::new(ProblemType::QueueNotFound, detail)
 }
 
 #[derive(Serialize)]
@@ -50,18 +82,18 @@ struct View<'a> {
     dead_lettered: u64,
     oldest_pending_seconds: f64,
     throughput_per_second: f64,
-    rate_limit: Option<&'a str>,
+    rate_limit: Option<RateLimit>,
 }
 
-/// Queues cannot be paused or slowed down yet; the members are there, so that a reader need not ask whether they are.
 fn view(status: &QueueStatus) -> View<'_> {
     let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+    let pause = status.pause.as_ref();
     View {
         name: &status.name,
         durability: status.durability,
-        paused: false,
-        pause_reason: None,
-        pause_until: None,
+        paused: status.is_paused(),
+        pause_reason: pause.and_then(|pause| pause.reason.as_deref()),
+        pause_until: pause.and_then(|pause| pause.until),
         capacity: status.capacity,
         concurrency: status.concurrency,
         pending: status.pending,
@@ -71,6 +103,6 @@ fn view(status: &QueueStatus) -> View<'_> {
         dead_lettered: status.dead_lettered,
         oldest_pending_seconds: rounded(status.oldest_pending_seconds),
         throughput_per_second: rounded(status.throughput_per_second),
-        rate_limit: None,
+        rate_limit: status.rate_limit,
     }
 }

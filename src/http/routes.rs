@@ -9,15 +9,16 @@ use super::envelope::Envelope;
 use super::path::Path;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::watch::Route;
 use super::{
-    batch, body, dead_letters, deliveries, events, job, jobs, kinds, list, mail, probes, problem_pages,
+    batch, body, dead_letters, deliveries, events, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
     progress, queues,
 };
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
 pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     move |config| {
-        let at = |path| Path::new(path, &api.guard);
+        let at = |path| Path::new(path, &api.guard, Route::new(path, api.jobs.metrics()));
         config.service(
             web::scope("")
                 .app_data(Data::new(api.clone()))
@@ -38,10 +39,11 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/dead-letters").delete(OPERATE, dead_letters::delete))
                 .service(at("/api/dead-letters/redrive").post(OPERATE, dead_letters::redrive))
                 .service(at("/api/queues").read(READ, queues::list))
-                .service(at("/api/queues/{name}").read(READ, queues::show))
+                .service(at("/api/queues/{name}").read(READ, queues::show).patch(OPERATE, queues::patch))
                 .service(at("/api/mail").read(READ, mail::list).delete(OPERATE, mail::clear))
                 .service(at("/api/mail/{id}").read(READ, mail::show))
                 .service(at("/api/mail/{id}/raw").read(READ, mail::raw))
+                .service(at("/metrics").read(READ, metrics::show))
                 .service(at("/livez").read(NOTHING, probes::live))
                 .service(at("/readyz").read(NOTHING, probes::ready))
                 .service(at("/problems/{slug}").read(NOTHING, problem_pages::page))

@@ -3,6 +3,7 @@
 //! Read [`transition`] first: it is the one function by which a job changes.
 
 mod canonical;
+mod flow;
 mod log;
 mod media_type;
 mod name;
@@ -18,6 +19,7 @@ mod waiting;
 mod weight;
 
 pub(crate) use canonical::canonical;
+pub use flow::{CONCURRENCY, RateLimit};
 pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use media_type::is_media_type;
 pub(crate) use name::nearest;

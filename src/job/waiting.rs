@@ -26,6 +26,10 @@ pub enum WaitingFor {
     Schedule,
     /// The time of its next attempt.
     Retry,
+    /// The end of the pause of its queue.
+    Pause,
+    /// The next start that the rate limit of its queue allows.
+    RateLimit,
     /// Room in its queue, although it is due.
     Room,
 }

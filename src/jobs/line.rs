@@ -1,11 +1,15 @@
-//! A queue as the service sees it: the waiting line itself, what is known of its speed, and the bell of its due loop.
+//! A queue as the service sees it: the waiting line itself, what lets its jobs begin, what is known of its speed, and the
+//! bell of its due loop.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::job::{NOTICES, QueueName};
+use super::flow::{Configured, Flow};
+use crate::clock::Clock;
+use crate::job::{NOTICES, QueueName, RateLimit};
+use crate::metrics::QueueMeter;
 use crate::queue::Queue;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,12 +25,19 @@ pub struct QueueSettings {
     pub concurrency: usize,
     /// How long a submission waits for room before it is refused.
     pub enqueue_wait: Duration,
+    /// How fast they may begin; `None` is as fast as they can.
+    pub rate_limit: Option<RateLimit>,
 }
 
 pub(crate) struct Line {
     pub(crate) name: QueueName,
     pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) settings: QueueSettings,
+    /// How long a submission waits for room.
+    pub(crate) enqueue_wait: Duration,
+    /// What lets its jobs begin.
+    pub(crate) flow: Flow,
+    /// What Prometheus is told of it.
+    pub(crate) meter: QueueMeter,
     /// Rung when a job gets another due time.
     pub(crate) due_changed: Notify,
     finished: AtomicU64,
@@ -36,11 +47,20 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(name: QueueName, queue: Arc<dyn Queue>, settings: QueueSettings) -> Self {
+    pub(crate) fn new(
+        name: QueueName,
+        queue: Arc<dyn Queue>,
+        settings: &QueueSettings,
+        clock: &Clock,
+        meter: QueueMeter,
+    ) -> Self {
+        let QueueSettings { concurrency, rate_limit, enqueue_wait, capacity: _ } = *settings;
         Self {
             name,
             queue,
-            settings,
+            enqueue_wait,
+            flow: Flow::new(Configured { concurrency, rate_limit }, clock),
+            meter,
             due_changed: Notify::new(),
             finished: AtomicU64::new(0),
             measured: AtomicU64::new(0),
@@ -89,8 +109,11 @@ mod tests {
 
     #[test]
     fn throughput_follows_what_finished() {
-        let settings = QueueSettings { capacity: 1, concurrency: 1, enqueue_wait: Duration::ZERO };
-        let line = Line::new(QueueName::new("default").unwrap(), Arc::new(MemoryQueue::new(1)), settings);
+        let settings =
+            QueueSettings { capacity: 1, concurrency: 1, enqueue_wait: Duration::ZERO, rate_limit: None };
+        let name = QueueName::new("default").unwrap();
+        let meter = crate::metrics::Metrics::off().queue(&name);
+        let line = Line::new(name, Arc::new(MemoryQueue::new(1)), &settings, &Clock::system(), meter);
         assert_eq!(line.seconds_for(10), None);
         for _ in 0..20 {
             line.finished_one();

@@ -82,8 +82,12 @@ impl World {
         let queues: Vec<_> = CAPACITY.into_iter().map(|room| Arc::new(MemoryQueue::new(room))).collect();
         let store = Arc::new(MemoryStore::new([name(0), name(1)], KEEP));
         let lines = queues.iter().enumerate().map(|(n, queue)| {
-            let settings =
-                QueueSettings { capacity: CAPACITY[n], concurrency: 1, enqueue_wait: Duration::ZERO };
+            let settings = QueueSettings {
+                capacity: CAPACITY[n],
+                concurrency: 1,
+                enqueue_wait: Duration::ZERO,
+                rate_limit: None,
+            };
             (name(n), Arc::clone(queue) as Arc<dyn Queue>, settings)
         });
         let clock = Clock::following_tokio(Timestamp::from_millis(EPOCH));

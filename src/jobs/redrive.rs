@@ -361,10 +361,15 @@ mod tests {
             let queue = Contested { queue: MemoryQueue::new(10), taken: Mutex::default() };
             let _waiting = queue.queue.reserve_many(waiting).now_or_never().unwrap().unwrap();
             let queue = Arc::new(queue);
-            let settings =
-                QueueSettings { capacity: 10, concurrency: 1, enqueue_wait: std::time::Duration::ZERO };
-            let line =
-                Line::new(QueueName::new("default").unwrap(), Arc::<Contested>::clone(&queue), settings);
+            let settings = QueueSettings {
+                capacity: 10,
+                concurrency: 1,
+                enqueue_wait: std::time::Duration::ZERO,
+                rate_limit: None,
+            };
+            let (name, clock) = (QueueName::new("default").unwrap(), crate::clock::Clock::system());
+            let meter = crate::metrics::Metrics::off().queue(&name);
+            let line = Line::new(name, Arc::<Contested>::clone(&queue), &settings, &clock, meter);
             let slot = spare_room(&line);
             assert_eq!(slot.is_some(), spare, "{waiting} wait");
             assert_eq!(queue.depth(), 8, "{waiting} wait");

@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
+use super::places::Place;
 use crate::job::{Job, JobId};
 use crate::redact::Secrets;
 use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -52,7 +52,7 @@ pub(crate) struct Leash {
     /// Which of [`ABANDONED`], [`ENDED`] and [`OVER`] it is.
     fate: AtomicU8,
     /// Gives the place among the running ones back when it is dropped.
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<Option<Place>>,
     /// What the texts of this job must not repeat; looked for when its attempt first says something.
     secrets: OnceLock<Secrets>,
     /// How often its progress is told.
@@ -116,7 +116,7 @@ impl Leash {
 
     /// Gives the place among the running ones back although the attempt has not ended.
     pub(crate) fn let_go(&self) {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -130,7 +130,7 @@ impl Running {
         job: &Job,
         cancel_grace: Duration,
         elapsed: Duration,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     ) -> Arc<Leash> {
         let leash = Arc::new(Leash {
             canceled: CancellationToken::new(),
@@ -138,7 +138,7 @@ impl Running {
             ends_by: AtomicU64::new(millis(elapsed + job.spec.timeout + cancel_grace + SLACK)),
             cancel_grace,
             fate: AtomicU8::new(0),
-            permit: Mutex::new(Some(permit)),
+            place: Mutex::new(Some(place)),
             secrets: OnceLock::new(),
             pace: Pace::default(),
         });

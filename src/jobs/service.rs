@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::counted::counting;
 use super::line::{Line, QueueSettings};
 use super::notices::Herald;
 use super::running::Running;
@@ -15,15 +16,12 @@ use super::waiters::Waiters;
 use crate::clock::Clock;
 use crate::event::Events;
 use crate::handler::Registry;
-use crate::job::{Job, JobId, JobState, QueueName, StateName, Timestamp, Waiting, WaitingFor};
+use crate::job::{Job, JobId, QueueName};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::redact::Redactor;
-use crate::store::{Durability, ListQuery, Page, Store, StoreError, age_seconds};
+use crate::store::{Durability, ListQuery, Page, Store, StoreError};
 use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
-
-/// The longest `Retry-After` of a job that waits, and of a queue that is full, in seconds (contract, section 3).
-const LONGEST_POLL_PAUSE: u64 = 30;
-const LONGEST_FULL_PAUSE: u64 = 300;
 
 /// Accepts, shows and changes jobs. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +38,7 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     /// Without one nobody can be told of a job.
     pub(super) herald: Option<Arc<dyn Herald>>,
+    pub(super) metrics: Metrics,
     redactor: Redactor,
     gate: Gate,
     /// Jobs that came to their end since the start.
@@ -68,33 +67,6 @@ struct Gate {
 const DRAINING: u8 = 1;
 const SEALED: u8 = 2;
 
-/// How a queue stands.
-#[derive(Clone, PartialEq, Debug)]
-pub struct QueueStatus {
-    /// Its name.
-    pub name: QueueName,
-    /// What a crash would cost its jobs.
-    pub durability: Durability,
-    /// How many jobs can wait.
-    pub capacity: usize,
-    /// How many run at once.
-    pub concurrency: usize,
-    /// Jobs in each of the states that somebody might have to look at.
-    pub pending: u64,
-    /// Those that run.
-    pub processing: u64,
-    /// Those that wait for their time.
-    pub scheduled: u64,
-    /// Those that wait for another attempt.
-    pub failed: u64,
-    /// Those that were given up.
-    pub dead_lettered: u64,
-    /// How long the longest waiting pending job waits, in seconds.
-    pub oldest_pending_seconds: f64,
-    /// Jobs that came to their end per second, over the last few seconds.
-    pub throughput_per_second: f64,
-}
-
 impl Jobs {
     /// A service over these queues and this store.
     pub fn new(
@@ -104,10 +76,11 @@ impl Jobs {
         queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
         limits: Limits,
     ) -> Self {
-        Self::telling(None, clock, registry, store, queues, limits)
+        Self::telling(None, clock, registry, store, queues, limits, true)
     }
 
-    /// The same, with one who knows how to tell of jobs. The queue [`NOTICES`](crate::job::NOTICES) has to be among them.
+    /// As [`Self::new`], with one who knows how to tell of jobs: the queue [`NOTICES`](crate::job::NOTICES) has to be among
+    /// them. With `metrics` off nothing is counted for Prometheus.
     pub fn telling(
         herald: Option<Arc<dyn Herald>>,
         clock: Clock,
@@ -115,10 +88,15 @@ impl Jobs {
         store: Arc<dyn Store>,
         queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
         limits: Limits,
+        metrics: bool,
     ) -> Self {
+        let queues: Vec<_> = queues.into_iter().collect();
+        let metrics = if metrics { counting(&registry, &queues) } else { Metrics::off() };
         let line = |(name, queue, settings): (QueueName, _, _)| {
-            (name.clone(), Arc::new(Line::new(name, queue, settings)))
+            let meter = metrics.queue(&name);
+            (name.clone(), Arc::new(Line::new(name, queue, &settings, &clock, meter)))
         };
+        let lines = queues.into_iter().map(line).collect();
         Self(Arc::new(Inner {
             redactor: Redactor::new(&clock.secret()),
             events: Events::new(clock.now()),
@@ -126,10 +104,11 @@ impl Jobs {
             registry,
             store,
             herald,
-            lines: queues.into_iter().map(line).collect(),
+            lines,
             waiters: Waiters::default(),
             running: Running::default(),
             limits,
+            metrics,
             gate: Gate::default(),
             finished: AtomicU64::new(0),
         }))
@@ -242,73 +221,6 @@ impl Jobs {
     /// Whether there is such a queue.
     pub fn has_queue(&self, name: &str) -> bool {
         self.0.lines.contains_key(name)
-    }
-
-    /// How a queue stands; nothing when there is none of this name.
-    ///
-    /// # Errors
-    ///
-    /// When the store does not answer.
-    pub async fn queue(&self, name: &str) -> Result<Option<QueueStatus>, StoreError> {
-        let Some(line) = self.0.lines.get(name) else {
-            return Ok(None);
-        };
-        let counts = self.0.store.counts(&line.name).await?;
-        let oldest = self.0.store.oldest_pending(&line.name).await?;
-        Ok(Some(QueueStatus {
-            name: line.name.clone(),
-            durability: self.durability(),
-            capacity: line.queue.capacity(),
-            concurrency: line.settings.concurrency,
-            pending: counts.get(StateName::Pending),
-            processing: counts.get(StateName::Processing),
-            scheduled: counts.get(StateName::Scheduled),
-            failed: counts.get(StateName::Failed),
-            dead_lettered: counts.get(StateName::DeadLettered),
-            oldest_pending_seconds: age_seconds(oldest, self.0.clock.now()),
-            throughput_per_second: line.throughput_per_second(),
-        }))
-    }
-
-    /// Why a job does not run yet; nothing when it runs or has come to its end.
-    pub fn waiting(&self, job: &Job, now: Timestamp) -> Option<Waiting> {
-        let room = Waiting { reason: WaitingFor::Room, until: None, ahead: 0 };
-        let until = |reason, due| {
-            if due > now { Waiting { reason, until: Some(due), ahead: 0 } } else { room }
-        };
-        match job.state {
-            JobState::Scheduled { due } => Some(until(WaitingFor::Schedule, due)),
-            JobState::Failed { due } => Some(until(WaitingFor::Retry, due)),
-            JobState::Pending { turn: None, .. } => Some(room),
-            JobState::Pending { turn: Some(turn), .. } => {
-                let ahead = self.line_of(job).and_then(|line| line.queue.ahead(turn)).unwrap_or(0);
-                Some(Waiting { reason: WaitingFor::Turn, until: None, ahead })
-            }
-            _ => None,
-        }
-    }
-
-    /// When to ask for a job again, in whole seconds: 1 to 30.
-    pub fn poll_pause(&self, job: &Job, now: Timestamp) -> u64 {
-        let seconds = match (self.waiting(job, now), self.line_of(job)) {
-            (Some(Waiting { until: Some(until), .. }), _) => until.since(now).as_secs_f64().ceil() as u64,
-            (Some(Waiting { ahead, .. }), Some(line)) => line.seconds_for(ahead + 1).unwrap_or(1),
-            _ => 1,
-        };
-        seconds.clamp(1, LONGEST_POLL_PAUSE)
-    }
-
-    /// When to offer a job to a full queue again, in whole seconds: 1 to 300.
-    pub(super) fn full_pause(line: &Line) -> u64 {
-        let depth = u64::try_from(line.queue.depth()).unwrap_or(u64::MAX);
-        line.seconds_for(depth).unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
-    }
-
-    /// When to offer a job again while the store is full, in whole seconds: 1 to 300. The first job that finishes, in
-    /// whichever queue, makes room.
-    pub(super) fn full_pause_of_all(&self) -> u64 {
-        let first = self.0.lines.values().filter_map(|line| line.seconds_for(1)).min();
-        first.unwrap_or(LONGEST_POLL_PAUSE).clamp(1, LONGEST_FULL_PAUSE)
     }
 
     pub(super) fn line_of(&self, job: &Job) -> Option<&Arc<Line>> {

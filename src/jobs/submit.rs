@@ -52,6 +52,11 @@ impl Jobs {
     ///
     /// When the future is dropped the job was accepted whole or not at all.
     pub async fn accept(&self, new: NewJob) -> Result<Accepted, SubmitError> {
+        let meter = self.meter_for(&new);
+        self.accept_one(new).await.inspect_err(|error| self.note_refused(meter, error))
+    }
+
+    async fn accept_one(&self, new: NewJob) -> Result<Accepted, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
@@ -107,6 +112,12 @@ impl Jobs {
     ///
     /// As [`Jobs::submit`].
     pub async fn accept_all(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
+        let meters: Vec<_> = all.iter().map(|new| self.meter_for(new)).collect();
+        let accepted = self.accept_many(all).await;
+        accepted.inspect_err(|error| meters.into_iter().for_each(|meter| self.note_refused(meter, error)))
+    }
+
+    async fn accept_many(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let limit = self.0.limits.batch;
         if all.is_empty() || all.len() > limit {
@@ -297,20 +308,28 @@ impl Jobs {
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(reserving.as_mut().poll(cx))).await;
         let reserved = match first {
             std::task::Poll::Ready(reserved) => Ok(reserved),
-            std::task::Poll::Pending => tokio::time::timeout(line.settings.enqueue_wait, reserving).await,
+            std::task::Poll::Pending => tokio::time::timeout(line.enqueue_wait, reserving).await,
         };
         match reserved {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(Closed)) => Err(SubmitError::Draining),
-            Err(_) => Err(full(line)),
+            Err(_) => Err(self.full(line)),
         }
     }
 
     async fn room_for_many(&self, line: &Line, count: usize) -> Result<Vec<Slot>, SubmitError> {
-        match tokio::time::timeout(line.settings.enqueue_wait, line.queue.reserve_many(count)).await {
+        match tokio::time::timeout(line.enqueue_wait, line.queue.reserve_many(count)).await {
             Ok(Ok(slots)) => Ok(slots),
             Ok(Err(ReserveManyError::Closed)) => Err(SubmitError::Draining),
-            Ok(Err(ReserveManyError::TooMany)) | Err(_) => Err(full(line)),
+            Ok(Err(ReserveManyError::TooMany)) | Err(_) => Err(self.full(line)),
+        }
+    }
+
+    fn full(&self, line: &Line) -> SubmitError {
+        SubmitError::QueueFull {
+            queue: line.name.clone(),
+            capacity: line.queue.capacity(),
+            retry_after: self.full_pause(line),
         }
     }
 
@@ -367,7 +386,11 @@ impl Jobs {
     /// A job that is in the store goes to where it waits.
     fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
         self.0.events.tell(EventKind::State(job.state.name()), now, job);
-        match (slot, self.line_of(job)) {
+        let line = self.line_of(job);
+        if let Some(line) = line {
+            line.meter.enqueued(&job.spec.kind);
+        }
+        match (slot, line) {
             (Some(slot), _) => slot.push(job.id()),
             (None, Some(line)) => line.due_changed.notify_one(),
             (None, None) => {}
@@ -381,14 +404,6 @@ fn in_turn(mut job: Job, mut slot: Option<Slot>) -> (Arc<Job>, Option<Slot>) {
         *turn = Some(slot.turn());
     }
     (Arc::new(job), slot)
-}
-
-fn full(line: &Line) -> SubmitError {
-    SubmitError::QueueFull {
-        queue: line.name.clone(),
-        capacity: line.queue.capacity(),
-        retry_after: Jobs::full_pause(line),
-    }
 }
 
 fn no_line(job: &Job) -> SubmitError {

@@ -154,6 +154,8 @@ impl Builder {
             guard: guard(&config, &clock),
             idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),
             body_timeout: config.server.body_timeout,
+            memory_limit: config.limits.memory,
+            access_log: config.log.access,
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
         Ok(Prepared { api, tls, workers_on, spill, patience, bounds: MemoryBounds::of(&config) })

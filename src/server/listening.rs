@@ -30,6 +30,7 @@ impl Server {
     /// [`StartError`].
     pub async fn start(builder: Builder) -> Result<Self, StartError> {
         let settings = builder.config.server.clone();
+        let queues = builder.config.queues.clone();
         let listen = |source| StartError::Listen { address: settings.bind, source };
         let listener = listener(settings.bind).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -42,7 +43,7 @@ impl Server {
             max_connections: settings.max_connections,
             tls: prepared.tls.clone(),
         };
-        let reload = Reload { tls: prepared.tls.clone() };
+        let reload = Reload::new(prepared.tls.clone(), prepared.api.jobs.clone(), queues);
         let http = http_server(http::routes(prepared.api.clone()), listener, &threads).map_err(listen)?;
         if let Some(file) = &settings.address_file {
             write_address(file, address).map_err(|error| {
@@ -62,10 +63,10 @@ impl Server {
 
     /// What its URLs begin with: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
-        if self.reload.tls.is_some() { "https" } else { "http" }
+        if self.reload.has_tls() { "https" } else { "http" }
     }
 
-    /// Takes what has changed on disk, without dropping anything: see [`Reload`].
+    /// Takes over what has changed, without dropping anything: see [`Reload`].
     pub fn reload(&self) -> &Reload {
         &self.reload
     }

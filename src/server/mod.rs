@@ -15,6 +15,6 @@ pub use bounds::MemoryBounds;
 pub use builder::{Builder, StartError};
 pub use kinds::BUILT_IN_KINDS;
 pub use listening::Server;
-pub use reload::Reload;
+pub use reload::{Changed, Reload};
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
 pub use tokio_util::sync::CancellationToken;

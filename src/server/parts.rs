@@ -31,6 +31,7 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
             capacity: queue.capacity,
             concurrency: queue.concurrency,
             enqueue_wait: queue.enqueue_wait,
+            rate_limit: queue.rate_limit,
         };
         (name.clone(), Arc::new(MemoryQueue::new(queue.capacity)) as Arc<dyn Queue>, settings)
     });
@@ -41,7 +42,8 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
     };
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
-    Jobs::telling(Some(Arc::new(herald)), clock, Arc::new(registry), store, queues, limits)
+    let metrics = config.metrics.enabled;
+    Jobs::telling(Some(Arc::new(herald)), clock, Arc::new(registry), store, queues, limits, metrics)
 }
 
 /// Who may call.

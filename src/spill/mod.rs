@@ -433,7 +433,10 @@ impl Line {
                 key: unique.key.clone(),
                 for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
             }),
-            trace: spec.trace.as_ref().map(|trace| (trace.parent(1), trace.state().map(Into::into))),
+            trace: spec
+                .trace
+                .as_ref()
+                .map(|trace| (trace.parent(trace.span()), trace.state().map(Into::into))),
             notices: spec.notices.clone(),
             told: job.told.clone(),
             result,

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
 use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec, truncate};
-use crate::jobs::{Leash, Started};
+use crate::jobs::{Leash, Place, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
+use crate::telemetry::spans;
 
 /// The longest that a handler can snooze.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
@@ -37,15 +38,15 @@ const SETTLE_RESTS: [Duration; 4] = [
 
 type Returned = std::thread::Result<Result<Outcome, Failure>>;
 
-/// Runs the job of a delivery once. The permit is held until the job is settled.
-pub(super) async fn run(desk: Arc<Desk>, permit: OwnedSemaphorePermit, delivery: Delivery) {
+/// Runs the job of a delivery once. The place is held until the job is settled.
+pub(super) async fn run(desk: Arc<Desk>, place: Place, delivery: Delivery) {
     // Made before everything was told to stop, and come to run after that: the delivery is given back.
     if desk.stop.hard.is_cancelled() {
         return;
     }
     let error = match AssertUnwindSafe(desk.jobs.start(delivery.id())).catch_unwind().await {
         Ok(Ok(Started::Run(job))) => {
-            run_job(&desk, job, permit).await;
+            run_job(&desk, job, place).await;
             return delivery.ack();
         }
         Ok(Ok(Started::Leave)) => return delivery.ack(),
@@ -66,12 +67,12 @@ async fn rest(desk: &Desk, rest: Duration) {
     }
 }
 
-async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
+async fn run_job(desk: &Desk, job: Arc<Job>, place: Place) {
     let registered = desk.jobs.registry().get(job.spec.kind.as_str());
     let cancel_grace = registered.map_or(Duration::ZERO, |registered| registered.settings.cancel_grace);
     let running = desk.jobs.running();
     let elapsed = desk.jobs.clock().elapsed();
-    let leash = running.begin(&job, cancel_grace, elapsed, permit);
+    let leash = running.begin(&job, cancel_grace, elapsed, place);
     let kind = registered.map(|registered| &registered.kind);
     let _noted = Noted { desk, id: job.id(), kind, leash: &leash };
     // A cancel, or the hard stop, that came between the start and the note found nobody to tell.
@@ -80,11 +81,20 @@ async fn run_job(desk: &Desk, job: Arc<Job>, permit: OwnedSemaphorePermit) {
         leash.cancel(desk.jobs.clock().elapsed());
     }
     // A second net: a panic of our own here must not leave the job behind as running.
-    let ending = match AssertUnwindSafe(attempt(desk, &job, registered, &leash)).catch_unwind().await {
+    let span = spans::attempt(&job);
+    let work = attempt(desk, &job, registered, &leash).instrument(span.clone());
+    let ending = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(ending) => ending,
         Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
     leash.ended();
+    if !span.is_disabled() {
+        let code = match &ending {
+            Ending::Failed { error, .. } => Some(desk.jobs.redactor().line(&error.code)),
+            _ => None,
+        };
+        spans::ended(&span, ending.outcome(), code.as_deref());
+    }
     let run = Run::of(&job);
     // Let go of the row first: it is then changed where it is, and not in a copy.
     drop(job);

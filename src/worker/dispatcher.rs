@@ -1,12 +1,10 @@
-//! One dispatcher for each queue: a permit first, then work.
+//! One dispatcher for each queue: a place first, then work.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::attempt;
 use super::pool::Desk;
+use super::{attempt, turnstile};
 use crate::jobs::Line;
 
 /// How long jobs gather when they come at a high pace; and what that is, in jobs per millisecond, and over what time.
@@ -43,21 +41,26 @@ impl Pace {
     }
 }
 
-/// Takes the ids of a queue until it is closed and empty, and has each of them run.
-pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, permits: Arc<Semaphore>) {
+/// Takes the ids of a queue until it is closed and empty, and has each of them run. Of a queue that is paused it takes none.
+pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
     let mut consumer = line.queue.consume();
     let clock = desk.jobs.clock().clone();
     let room = (line.queue.capacity() / 4) as u128;
     let mut pace = Pace { since: clock.elapsed(), taken: 0, high: false, room };
     let mut stopped = std::pin::pin!(desk.stop.hard.cancelled());
+    // A dispatcher that died may have been replaced during a pause.
+    let mut may_be_paused = true;
     loop {
-        let permit = tokio::select! {
+        let (place, waited) = tokio::select! {
             biased;
             () = &mut stopped => return,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
+            taken = line.flow.take_place() => taken,
         };
-        // The semaphore is never closed.
-        let Ok(permit) = permit else { return };
+        // That can have been long. Jobs of a queue that is paused stay in the line as long as nobody has looked there.
+        if (waited || may_be_paused) && !line.flow.is_free() && !turnstile::open(&desk, &line).await {
+            return;
+        }
+        may_be_paused = false;
         let delivery = match consumer.try_next() {
             Some(delivery) => Some(delivery),
             None => {
@@ -73,6 +76,10 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, permits: Arc<Semaphore
                     None => tokio::select! {
                         biased;
                         () = &mut stopped => return,
+                        () = line.flow.changed() => {
+                            may_be_paused = true;
+                            continue;
+                        }
                         delivery = consumer.next() => delivery,
                     },
                 }
@@ -80,8 +87,17 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, permits: Arc<Semaphore
         };
         pace.took_one();
         let Some(delivery) = delivery else { return };
+        let place = if line.flow.is_free() {
+            place
+        } else {
+            match turnstile::pass(&desk, &line, place, delivery.id()).await {
+                Some(place) => place,
+                // The delivery is given back, and its job will be spilled.
+                None => return,
+            }
+        };
         let attempts = if line.is_of_notices() { &desk.notices } else { &desk.attempts };
-        attempts.spawn(attempt::run(Arc::clone(&desk), permit, delivery));
+        attempts.spawn(attempt::run(Arc::clone(&desk), place, delivery));
     }
 }
 

@@ -8,6 +8,7 @@ mod due;
 mod pool;
 mod pulse;
 mod supervisor;
+mod turnstile;
 
 pub use abandoned::Abandoned;
 pub use pool::{Pool, Stop};

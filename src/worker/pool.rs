@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -76,22 +75,21 @@ impl Pool {
         let (dispatchers, of_notices) = (TaskTracker::new(), TaskTracker::new());
         let helpers = TaskTracker::new();
         for line in desk.jobs.lines() {
-            let (name, permits) =
-                (line.name.to_string(), Arc::new(Semaphore::new(line.settings.concurrency)));
-            let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), name.clone());
+            let name = &line.name;
+            let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), Some(name.clone()));
             let dispatching = if line.is_of_notices() { &of_notices } else { &dispatchers };
             dispatching.spawn(supervise(Arc::clone(&desk), "dispatcher", of, move || {
-                dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1), Arc::clone(&permits))
+                dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
             let for_it = (Arc::clone(&desk), Arc::clone(line));
-            helpers.spawn(supervise(Arc::clone(&desk), "due loop", name, move || {
+            helpers.spawn(supervise(Arc::clone(&desk), "due loop", Some(name.clone()), move || {
                 due::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
         }
         helpers.spawn(pass_on_hard_stop(Arc::clone(&desk)));
         let for_it = Arc::clone(&desk);
         let pulse = move || pulse::run(Arc::clone(&for_it));
-        helpers.spawn(supervise(Arc::clone(&desk), "pulse", "all queues".to_owned(), pulse));
+        helpers.spawn(supervise(Arc::clone(&desk), "pulse", None, pulse));
         pulse::keep_awake(&desk);
         for tasks in [&dispatchers, &of_notices, &helpers] {
             tasks.close();
@@ -194,6 +192,7 @@ impl Desk {
         let Some(Abandoned { total, running, .. }) = self.abandoned.note(&job.spec.kind, leash) else {
             return;
         };
+        self.jobs.metrics().abandoned(&job.spec.kind);
         let cancel_grace_ms = u64::try_from(leash.cancel_grace().as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
             job = %job.id(), kind = %job.spec.kind, queue = %job.spec.queue, attempt = job.attempt,

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 
 use super::attempt::panic_message;
 use super::pool::Desk;
+use crate::job::QueueName;
 
 /// A part that dies so often within [`WINDOW`] is not replaced again.
 const DEATHS_ALLOWED: usize = 5;
@@ -17,11 +18,16 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// The rest before the first replacement; doubled for each further one within the window.
 const FIRST_REST: Duration = Duration::from_millis(50);
 
-/// Runs a part of the pool until it ends by itself; when it panics, runs it again. `of` names whose part it is.
-pub(super) async fn supervise<F>(desk: Arc<Desk>, part: &'static str, of: String, mut live: impl FnMut() -> F)
-where
+/// Runs a part of the pool until it ends by itself; when it panics, runs it again. `queue` names whose part it is.
+pub(super) async fn supervise<F>(
+    desk: Arc<Desk>,
+    part: &'static str,
+    queue: Option<QueueName>,
+    mut live: impl FnMut() -> F,
+) where
     F: Future<Output = ()>,
 {
+    let of = queue.as_ref().map_or("all queues", QueueName::as_str);
     let mut deaths: Vec<Duration> = Vec::new();
     loop {
         let Err(panic) = AssertUnwindSafe(live()).catch_unwind().await else {
@@ -32,6 +38,7 @@ where
         deaths.retain(|death| now.saturating_sub(*death) < WINDOW);
         deaths.push(now);
         desk.restarts.fetch_add(1, Ordering::Relaxed);
+        desk.jobs.metrics().restarted(queue.as_ref());
         if deaths.len() >= DEATHS_ALLOWED {
             tracing::error!(part, of, reason, "it keeps dying: the server will drain and stop");
             desk.failed.cancel();

@@ -4,6 +4,7 @@ mod account;
 mod dead_letters;
 mod killed;
 mod process;
+mod queues;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "../support/smtp.rs"]
 mod smtp;

@@ -202,6 +202,30 @@ impl Process {
         message(&self.log, wanted).await
     }
 
+    /// The line that has this message for so many times, counted from 1.
+    pub(crate) async fn nth_message(&self, wanted: &str, nth: usize) -> Value {
+        let find = |lines: &[String]| {
+            let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.filter(|line| line["message"] == wanted).nth(nth - 1)
+        };
+        let mut lines = self.log.lines.clone();
+        let waiting = lines.wait_for(|lines| find(lines).is_some());
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(lines)) => find(&lines).unwrap(),
+            _ => panic!("no {wanted:?} number {nth} in {:#?}", *self.log.lines.borrow()),
+        }
+    }
+
+    /// Changes a queue; it must be changed.
+    pub(crate) async fn patch_queue(&self, name: &str, patch: &Value) -> Value {
+        let url = format!("{}/api/queues/{name}", self.base);
+        let response = self.client.patch(url).json(patch).send().await.unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    }
+
     pub(crate) async fn ended(self) -> Ended {
         ended(self.child, self.log).await
     }

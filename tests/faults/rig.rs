@@ -125,8 +125,12 @@ pub(crate) fn service(plan: &Arc<Plan>, runs: &Arc<AtomicUsize>, gate: &Arc<Sema
     let retention = Retention { completed: day, dead_lettered: day, max_finished: 100_000 };
     let store = Arc::new(MemoryStore::new([name()], retention));
     let queue = Arc::new(FaultyQueue { inner: MemoryQueue::new(CAPACITY), plan: Arc::clone(plan) });
-    let settings =
-        QueueSettings { capacity: CAPACITY, concurrency: CONCURRENCY, enqueue_wait: Duration::from_secs(5) };
+    let settings = QueueSettings {
+        capacity: CAPACITY,
+        concurrency: CONCURRENCY,
+        enqueue_wait: Duration::from_secs(5),
+        rate_limit: None,
+    };
     let faulty = FaultyStore { inner: Arc::clone(&store), plan: Arc::clone(plan) };
     let jobs = Jobs::new(
         Clock::following_tokio(EPOCH),

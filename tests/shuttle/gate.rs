@@ -53,7 +53,7 @@ pub(crate) fn service(capacity: usize) -> Jobs {
     let retention = Retention { completed: hour, dead_lettered: hour, max_finished: 10 };
     let store = Arc::new(MemoryStore::new([name.clone()], retention));
     let queue: Arc<dyn Queue> = Arc::new(MemoryQueue::new(capacity));
-    let settings = QueueSettings { capacity, concurrency: 1, enqueue_wait: Duration::ZERO };
+    let settings = QueueSettings { capacity, concurrency: 1, enqueue_wait: Duration::ZERO, rate_limit: None };
     let limits = Limits { payload: 1_000, result: 1_000, batch: 10 };
     Jobs::new(Clock::system(), Arc::new(registry), store, [(name, queue, settings)], limits)
 }

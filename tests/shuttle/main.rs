@@ -16,6 +16,8 @@ pub mod handler;
 pub mod job;
 #[path = "../../src/jobs/mod.rs"]
 pub mod jobs;
+#[path = "../../src/metrics/mod.rs"]
+pub mod metrics;
 #[path = "../../src/queue/mod.rs"]
 pub mod queue;
 #[path = "../../src/redact/mod.rs"]
@@ -25,6 +27,7 @@ pub mod store;
 mod sync;
 
 mod gate;
+mod places;
 mod slots;
 mod table;
 mod waiting;
@@ -45,6 +48,9 @@ const TESTS: &[(&str, fn())] = &[
     ("table::dead_letters_leave_last", table::dead_letters_leave_last),
     ("waiting::no_end_is_missed", waiting::no_end_is_missed),
     ("gate::nothing_is_accepted_behind_a_closed_gate", gate::nothing_is_accepted_behind_a_closed_gate),
+    ("places::no_more_are_taken_than_there_are", places::no_more_are_taken_than_there_are),
+    ("places::everybody_gets_a_place_in_the_end", places::everybody_gets_a_place_in_the_end),
+    ("places::what_comes_after_a_pause_does_not_begin", places::what_comes_after_a_pause_does_not_begin),
     ("gate::nothing_changes_behind_the_seal", gate::nothing_changes_behind_the_seal),
 ];
 

@@ -4,6 +4,7 @@ mod bounds;
 mod dead_letters;
 mod due;
 mod endings;
+mod flow;
 mod order;
 mod progress;
 mod rig;

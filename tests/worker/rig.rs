@@ -114,6 +114,7 @@ impl Setup {
                 capacity: queue.capacity(),
                 concurrency,
                 enqueue_wait: Duration::from_mins(1),
+                rate_limit: None,
             };
             (QueueName::new(name).unwrap(), queue, settings)
         });

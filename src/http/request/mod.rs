@@ -8,15 +8,15 @@ mod straight;
 mod tree;
 
 use actix_web::HttpRequest;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use self::straight::{Straight, StraightBatch};
 use self::tree::{draft_of, unknown_member};
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::handler::Registry;
-use crate::job::{Fault, KindName, NewJob, Trace};
+use crate::job::{Fault, KindName, NewJob, Trace, nearest};
 use crate::jobs::{Jobs, MAX_FAULTS};
 
 /// How deep a body may be nested: what the JSON parser goes down to.
@@ -178,6 +178,19 @@ fn too_deep(body: &[u8]) -> Option<usize> {
 
 pub(super) fn parsed(text: &str) -> Result<Value, Problem> {
     serde_json::from_str(text).map_err(|error| malformed(&error))
+}
+
+/// The members of an object that is no job, and are not known there.
+pub(super) fn unknown_members(members: &Map<String, Value>, known: &[&str]) -> Vec<Fault> {
+    let unknown = members.keys().filter(|member| !known.contains(&member.as_str()));
+    let fault = |member: &String| {
+        let detail = match nearest(member, known.iter().copied()) {
+            Some(nearest) => format!("is not known here; did you mean {nearest:?}?"),
+            None => format!("is not known here; known are: {}", known.join(", ")),
+        };
+        Fault::new(format!("/{}", Fault::escape(member)), detail)
+    };
+    unknown.take(MAX_FAULTS).map(fault).collect()
 }
 
 /// A draft that was read the slow way because the straight way failed; so there must be a fault in it.
