@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::watch::Route;
 use super::{
-    batch, body, dead_letters, deliveries, events, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
-    progress, queues,
+    batch, body, dead_letters, deliveries, events, job, jobs, kinds, list, mail, metrics, probes,
+    problem_pages, progress, queues,
 };
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.

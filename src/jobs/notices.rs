@@ -11,6 +11,7 @@ use crate::job::{
     Callback, Change, Channel, Delivery, Ending, Fault, Job, JobId, JobLog, JobState, NOTICES, NewJob,
     Notice, Notices, QueueName, Spec, Timestamp, Waiting, Wanted, check_length,
 };
+use crate::queue::Slot;
 use crate::store::{ApplyError, StoreError};
 use crate::sync::Mutex;
 
@@ -155,10 +156,21 @@ impl Jobs {
     /// Notices are in the store: whoever watches is told, and they go to their queue when there is room.
     pub(super) fn announce(&self, notices: &[Arc<Job>], now: Timestamp) {
         for notice in notices {
-            self.0.events.tell(EventKind::State(notice.state.name()), now, notice);
+            self.push(notice, None, now);
         }
-        if let Some(line) = notices.first().and_then(|notice| self.line_of(notice)) {
-            line.due_changed.notify_one();
+    }
+
+    /// A job that is in the store goes to where it waits.
+    pub(super) fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
+        self.0.events.tell(EventKind::State(job.state.name()), now, job);
+        let line = self.line_of(job);
+        if let Some(line) = line {
+            line.meter.enqueued(&job.spec.kind);
+        }
+        match (slot, line) {
+            (Some(slot), _) => slot.push(job.id()),
+            (None, Some(line)) => line.due_changed.notify_one(),
+            (None, None) => {}
         }
     }
 

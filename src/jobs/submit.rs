@@ -8,7 +8,6 @@ use super::Jobs;
 use super::line::Line;
 use super::submit_error::{SubmitError, unknown};
 use super::unique::Accepted;
-use crate::event::EventKind;
 use crate::handler::Registered;
 use crate::job::{
     Delay, Fault, Job, JobLog, JobState, NOTICES, NewJob, Notices, QueueName, Spec, Timestamp, Unique,
@@ -380,20 +379,6 @@ impl Jobs {
                 SubmitError::MemoryFull { limit, retry_after: self.full_pause_of_all() }
             }
             error => SubmitError::Store(error),
-        }
-    }
-
-    /// A job that is in the store goes to where it waits.
-    fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
-        self.0.events.tell(EventKind::State(job.state.name()), now, job);
-        let line = self.line_of(job);
-        if let Some(line) = line {
-            line.meter.enqueued(&job.spec.kind);
-        }
-        match (slot, line) {
-            (Some(slot), _) => slot.push(job.id()),
-            (None, Some(line)) => line.due_changed.notify_one(),
-            (None, None) => {}
         }
     }
 }

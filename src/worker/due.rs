@@ -36,8 +36,10 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
         }
     }
     if line.is_of_notices() {
-        // Once more: the last of them can have come between the look and the call.
-        let _ = work_off(&desk, &line).await;
+        // Once more: the last of them can have come between the look and the call. What is paused is spilled as it is.
+        if line.flow.pause_left().is_none() {
+            let _ = work_off(&desk, &line).await;
+        }
         line.queue.close();
     }
 }
