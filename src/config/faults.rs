@@ -13,7 +13,7 @@ use super::run::Run;
 use super::schedules;
 use super::server::check_public_url;
 use super::tree::dotted;
-use crate::job::{Backoff, RetryPolicy, format_duration};
+use crate::job::{Backoff, NOTICES, RetryPolicy, format_duration};
 
 impl Config {
     /// Says what in it would panic or misbehave, each as `key: reason`. Of what [`load`](super::load) returns: nothing.
@@ -102,6 +102,12 @@ impl Config {
     }
 
     fn queue_faults(&self, faults: &mut Faults) {
+        if !self.queues.contains_key(NOTICES) {
+            faults.note(
+                &format!("queues.{NOTICES}"),
+                "is required: webhooks and mails that tell of jobs wait there",
+            );
+        }
         for (name, queue) in &self.queues {
             let key = |member: &str| format!("queues.{name}.{member}");
             faults.number(&key("capacity"), queue.capacity, &bounds::CAPACITY);
@@ -254,7 +260,7 @@ mod tests {
         assert_eq!(queue(0, 1), ["queues.mail.capacity: must be from 1 to 1000000 (found 0)"]);
         assert_eq!(
             faults(|config| config.queues.retain(|name, _| name.as_str() != "mail")),
-            ["kinds.email.queue: unknown queue \"mail\"; there are: default"]
+            ["kinds.email.queue: unknown queue \"mail\"; there are: default, notices"]
         );
         assert_eq!(
             faults(|config| config.defaults.retry = "standrd".into()),

@@ -85,9 +85,10 @@ fn every_number_with_a_unit_or_range_is_in_the_table() {
             || crate::job::parse_duration(text).is_ok()
             || text.parse::<bytesize::ByteSize>().is_ok();
         // The other queues, profiles and kinds are read by the same code.
-        let repeated = ["queues.mail.", "retry.interactive.", "kinds.email."]
-            .iter()
-            .any(|prefix| value.key.starts_with(prefix));
+        let repeated =
+            ["queues.mail.", "queues.notices.", "retry.interactive.", "kinds.email.", "kinds.webhook."]
+                .iter()
+                .any(|prefix| value.key.starts_with(prefix));
         if ranged && !repeated {
             assert!(
                 RANGES.iter().any(|(key, ..)| *key == value.key),

@@ -12,6 +12,7 @@ mod conditional;
 mod connection;
 mod cors;
 mod dead_letters;
+mod deliveries;
 mod envelope;
 mod events;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -32,6 +32,7 @@ pub enum ProblemType {
     ValidationFailed,
     UnknownKind,
     IdempotencyKeyReused,
+    CallbackUrlForbidden,
     Internal,
     QueueFull,
     MemoryFull,
@@ -48,7 +49,7 @@ use ProblemType as T;
 
 impl ProblemType {
     /// Every type that has a page.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         T::MalformedRequest,
         T::IdempotencyKeyInvalid,
         T::InvalidCursor,
@@ -75,6 +76,7 @@ impl ProblemType {
         T::ValidationFailed,
         T::UnknownKind,
         T::IdempotencyKeyReused,
+        T::CallbackUrlForbidden,
         T::Internal,
         T::QueueFull,
         T::MemoryFull,
@@ -154,6 +156,11 @@ impl ProblemType {
                 "idempotency-key-reused",
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The idempotency key belongs to another request",
+            ),
+            T::CallbackUrlForbidden => (
+                "callback-url-forbidden",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Webhooks must not go to this address",
             ),
             T::UnknownKind => {
                 ("unknown-kind", StatusCode::UNPROCESSABLE_ENTITY, "There is no such kind of job")

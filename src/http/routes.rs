@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::watch::Route;
 use super::{
-    batch, body, dead_letters, events, hub, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
-    progress, queues, schedules,
+    batch, body, dead_letters, deliveries, events, hub, job, jobs, kinds, list, mail, metrics, probes,
+    problem_pages, progress, queues, schedules,
 };
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
@@ -30,6 +30,7 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
                 .service(at("/api/jobs/{id}/result").read(SUBMIT_OR_READ, job::result))
                 .service(at("/api/jobs/{id}/payload").read(OPERATE, job::payload))
                 .service(at("/api/jobs/{id}/log").read(SUBMIT_OR_READ, job::log))
+                .service(at("/api/jobs/{id}/deliveries").read(SUBMIT_OR_READ, deliveries::list))
                 .service(at("/api/jobs/{id}/events").read(SUBMIT_OR_READ, events::of_job))
                 .service(at("/api/events").read(READ, events::of_all))
                 .service(at("/api/jobs/{id}/retry").post(OPERATE, job::retry))

@@ -78,7 +78,7 @@ impl Builder {
         self
     }
 
-    fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
+    pub(super) fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
         if let Err(error) = register(&mut self.registry) {
             self.faults.push(error.to_string());
         }
@@ -111,7 +111,9 @@ impl Builder {
             None
         });
         self = self.register_built_in(mailer.clone());
-        self.register_configured(dry);
+        let signer = self.signer(dry);
+        self.register_webhook(&signer);
+        self.register_configured(&signer);
         self.check_schedules();
         match mailer {
             Some(mailer) if self.faults.is_empty() => {

@@ -3,6 +3,7 @@
 mod backroom;
 mod bounds;
 mod builder;
+mod herald;
 mod kinds;
 mod listening;
 mod outgoing;

@@ -16,11 +16,12 @@ const READ: Option<Role> = Some(Role::Read);
 const OPERATE: Option<Role> = Some(Role::Operate);
 
 /// Where the role `read` is as good as `submit`: what lists show can be asked for by its id.
-const READABLE: [&str; 7] = [
+const READABLE: [&str; 8] = [
     "/api/jobs/{id}",
     "/api/jobs/{id}/status",
     "/api/jobs/{id}/result",
     "/api/jobs/{id}/log",
+    "/api/jobs/{id}/deliveries",
     "/api/jobs/{id}/events",
     "/hubs/jobs",
     "/hubs/jobs/negotiate",
@@ -41,6 +42,8 @@ const ROUTES: &[(&str, &str, Option<Role>)] = &[
     ("/api/jobs/{id}/result", "HEAD", SUBMIT),
     ("/api/jobs/{id}/log", "GET", SUBMIT),
     ("/api/jobs/{id}/log", "HEAD", SUBMIT),
+    ("/api/jobs/{id}/deliveries", "GET", SUBMIT),
+    ("/api/jobs/{id}/deliveries", "HEAD", SUBMIT),
     ("/api/jobs/{id}/events", "GET", SUBMIT),
     ("/api/jobs/{id}/events", "HEAD", SUBMIT),
     ("/api/events", "GET", READ),

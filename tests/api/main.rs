@@ -6,6 +6,7 @@ mod act;
 mod app;
 mod hub_client;
 mod raw;
+mod receiver;
 
 mod batch;
 mod bounds;
@@ -25,6 +26,7 @@ mod kinds;
 mod list;
 mod mail;
 mod metrics;
+mod notices;
 mod probes;
 mod problems;
 mod queue_patch;

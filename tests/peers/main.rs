@@ -6,3 +6,4 @@ mod peer;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "../drain/process.rs"]
 mod process;
+mod webhooks;
