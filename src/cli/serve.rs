@@ -4,6 +4,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::notify::Notify;
 use super::{Ended, exit};
 use crate::config::{AuthMode, Loaded, MailTransport};
 use crate::server::{Backroom, Server};
@@ -21,6 +22,7 @@ pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
     telemetry::init(&config.log)?;
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;
+    let notify = Notify::from_environment();
     let open = config.auth.mode == AuthMode::None && !config.server.bind.ip().is_loopback();
     let mail = match config.mail.transport {
         MailTransport::Capture => "capture",
@@ -36,11 +38,14 @@ pub async fn serve(loaded: Loaded, workers: Handle) -> Result<(), Ended> {
         );
     }
 
+    notify.ready(&format!("listening on {scheme}://{address}"));
+
     let reason = tokio::select! {
         name = signals.next(|| server.reload().run()) => name,
         () = server.backroom().pool().failed() => "a part of the pool keeps dying",
     };
     tracing::info!(reason, hint = "a second signal skips the waiting", "stopping");
+    notify.stopping();
     let failed = server.backroom().pool().has_failed();
     let hurry = CancellationToken::new();
     let report = {

@@ -50,7 +50,7 @@ pub use layers::{FileSource, Sources};
 pub use limits::{Limits, Retention};
 pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
-pub use outgoing::{Http, Webhooks};
+pub use outgoing::{Http, Webhooks, webhook_verifier};
 pub use queues::Queue;
 pub use run::{Push, Run};
 pub(crate) use schema::read_schema;

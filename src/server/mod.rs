@@ -7,6 +7,7 @@ mod kinds;
 mod listening;
 mod outgoing;
 mod parts;
+mod receiver;
 mod reload;
 
 pub use backroom::Backroom;
@@ -14,6 +15,7 @@ pub use bounds::MemoryBounds;
 pub use builder::{Builder, StartError};
 pub use kinds::BUILT_IN_KINDS;
 pub use listening::Server;
+pub use receiver::{Delivery, Receiver};
 pub use reload::Reload;
 /// Tells a drain to hurry; the type that [`Backroom::drain`] takes.
 pub use tokio_util::sync::CancellationToken;
