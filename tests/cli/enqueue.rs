@@ -1,5 +1,8 @@
 //! `backroom enqueue`.
 
+use std::time::Duration;
+
+use backroom::clock::Clock;
 use serde_json::json;
 
 use crate::rig::{Rig, backroom, ended};
@@ -48,8 +51,9 @@ async fn a_job_is_its_id_or_what_the_server_answered() {
     let again = rig.run(&["enqueue", "noop", "--unique", "k"]).await;
     assert_eq!(again.out.trim(), job["id"], "{again:?}");
     assert!(again.err.contains("it was there already"), "{again:?}");
-    let later = rig.json(&["enqueue", "noop", "--run-at", "2099-01-01T00:00:00Z"]).await;
-    assert_eq!(later["run_at"], "2099-01-01T00:00:00.000Z");
+    let due = Clock::system().now().after(Duration::from_hours(24)).to_string();
+    let later = rig.json(&["enqueue", "noop", "--run-at", &due]).await;
+    assert_eq!(later["run_at"], due);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The commands that speak to a server, and what a supervisor is told: the real program on both sides.
 
 mod dead_letters;
+mod deploy;
 mod enqueue;
 mod jobs;
 mod notify;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::args::{DeadLetterArgs, DeadLetterCommand, DeleteArgs, RedriveArgs};
 use super::jobs::show_list;
 use super::problem::Failure;
 use super::remote::{Answer, Remote, with_query};
 use super::screen::Screen;
+use super::steer_args::{DeadLetterArgs, DeadLetterCommand, DeleteArgs, RedriveArgs};
 use super::text::json_line;
 use crate::cli::{Ended, exit};
 

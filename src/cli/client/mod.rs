@@ -13,6 +13,7 @@ mod schedules;
 mod screen;
 mod sse;
 mod status;
+mod steer_args;
 mod table;
 mod target;
 mod text;

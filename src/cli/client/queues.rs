@@ -6,11 +6,11 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::args::{PauseArgs, QueueArgs, QueueCommand, SetArgs};
 use super::job_text::text;
 use super::problem::Failure;
 use super::remote::{Answer, Remote, segment};
 use super::screen::Screen;
+use super::steer_args::{PauseArgs, QueueArgs, QueueCommand, SetArgs};
 use super::table::Table;
 use super::text::json_line;
 use crate::clock::Clock;

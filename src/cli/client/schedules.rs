@@ -6,13 +6,13 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::args::{ScheduleArgs, ScheduleCommand};
 use super::job_text::{short, text};
 use super::jobs::steer;
 use super::problem::Failure;
 use super::queues::patch;
 use super::remote::{Answer, Remote, segment};
 use super::screen::Screen;
+use super::steer_args::{ScheduleArgs, ScheduleCommand};
 use super::table::Table;
 use super::text::json_line;
 
