@@ -251,7 +251,11 @@ mod tests {
     const BODY: &[u8] = br#"{"test": 2432232314}"#;
     const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
-    fn verified(change: impl FnOnce(&mut Presented<'_>), body: &[u8], now: i64) -> Result<(), Unverified> {
+    fn verified<'a>(
+        change: impl FnOnce(&mut Presented<'a>),
+        body: &[u8],
+        now: i64,
+    ) -> Result<(), Unverified> {
         let mut presented =
             Presented { id: Some(ID), timestamp: Some("1614265330"), signature: Some(SIGNATURE) };
         change(&mut presented);
