@@ -51,6 +51,9 @@ impl Jobs {
                 line.due_changed.notify_one();
             }
         }
+        if moves && job.spec.notices.is_some() {
+            self.count_delivery(&job);
+        }
         self.announce(&notices, now);
         Ok(job)
     }

@@ -11,6 +11,7 @@ use crate::job::{
     Callback, Change, Channel, Delivery, Ending, Fault, Job, JobId, JobLog, JobState, NOTICES, NewJob,
     Notice, Notices, QueueName, Spec, Timestamp, Waiting, Wanted, check_length,
 };
+use crate::metrics;
 use crate::queue::Slot;
 use crate::store::{ApplyError, StoreError};
 use crate::sync::Mutex;
@@ -151,6 +152,26 @@ impl Jobs {
         };
         let job = self.0.store.apply_with(id, change, now, &notices).await?;
         Ok((job, made.into_inner().unwrap_or_default()))
+    }
+
+    /// Counts what became of an attempt to deliver a webhook, if that is what has just ended.
+    pub(super) fn count_delivery(&self, notice: &Job) {
+        let is_webhook = notice.notice().is_some_and(|notice| notice.channel == Channel::Webhook);
+        let has_ended = matches!(
+            notice.state,
+            JobState::Completed { .. }
+                | JobState::Failed { .. }
+                | JobState::DeadLettered { .. }
+                | JobState::Skipped { .. }
+        );
+        if is_webhook && has_ended {
+            self.metrics().webhook(match Delivery::of(notice) {
+                Delivery::Delivered => metrics::Delivery::Delivered,
+                Delivery::Pending | Delivery::Retrying => metrics::Delivery::Failed,
+                Delivery::Exhausted => metrics::Delivery::Exhausted,
+                Delivery::Disabled => metrics::Delivery::Disabled,
+            });
+        }
     }
 
     /// Notices are in the store: whoever watches is told, and they go to their queue when there is room.

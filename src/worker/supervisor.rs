@@ -44,12 +44,8 @@ impl Of {
 }
 
 /// Runs a part of the pool until it ends by itself; when it panics, runs it again.
-pub(super) async fn supervise<F>(
-    desk: Arc<Desk>,
-    part: &'static str,
-    of: Of,
-    mut live: impl FnMut() -> F,
-) where
+pub(super) async fn supervise<F>(desk: Arc<Desk>, part: &'static str, of: Of, mut live: impl FnMut() -> F)
+where
     F: Future<Output = ()>,
 {
     let mut deaths: Vec<Duration> = Vec::new();
