@@ -70,7 +70,6 @@ fn full_name(family: &backroom::metrics::Family) -> String {
 
 fn settings(config: &mut Config) {
     narrow(config, 2);
-
 }
 
 /// A server to which everything has happened that can be counted without breaking it.
@@ -97,7 +96,9 @@ async fn busy() -> TestApp {
     let waits = app.act(&json!({"wait": true})).await;
     app.act(&json!({"wait": true})).await;
     app.post("/api/jobs", &json!({"kind": "act"})).await.problem(503, "queue-full");
-    app.post("/api/jobs/batch", &json!({"jobs": [{"kind": "act"}, {"kind": "act"}]})).await.problem(503, "queue-full");
+    app.post("/api/jobs/batch", &json!({"jobs": [{"kind": "act"}, {"kind": "act"}]}))
+        .await
+        .problem(503, "queue-full");
     assert_eq!(Answer::of(app.request("DELETE", &format!("/api/jobs/{waits}"))).await.status, 200);
     app.post("/api/jobs", &json!({"kind": "canary-kind"})).await.problem(422, "unknown-kind");
     app.post("/api/jobs", &json!({"kind": "act", "tags": "canary"})).await.problem(422, "validation-failed");
@@ -253,7 +254,9 @@ async fn a_drain_is_told_while_it_lasts() {
             tokio::task::yield_now().await;
         }
         app.post("/api/jobs", &json!({"kind": "act"})).await.problem(503, "draining");
-        Scrape::of(&app).await.are(&[("draining", 1), ("jobs_rejected_total{queue=\"\",reason=\"draining\"}", 1)]);
+        Scrape::of(&app)
+            .await
+            .are(&[("draining", 1), ("jobs_rejected_total{queue=\"\",reason=\"draining\"}", 1)]);
         app.let_go(1);
     };
     let drain = app.server.backroom().drain(&hurry);

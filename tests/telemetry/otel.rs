@@ -50,7 +50,8 @@ async fn take(mut stream: TcpStream) -> Vec<(String, Vec<u8>)> {
             }
             exports.push((head, bytes[end + 4..whole].to_vec()));
             bytes.drain(..whole);
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
             stream.write_all(answer).await.unwrap();
         }
         if within(stream.read_buf(&mut bytes)).await.unwrap_or(0) == 0 {
@@ -79,7 +80,11 @@ async fn complete(program: &Program, headers: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn request_and_attempt_are_parts_of_the_callers_trace() {
     let collector = Collector::start().await;
-    let program = Program::start(&["log.level=warn,backroom::cli=info"], &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.2)]).await;
+    let program = Program::start(
+        &["log.level=warn,backroom::cli=info"],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.2)],
+    )
+    .await;
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
     let id = complete(&program, &[("traceparent", &traceparent)]).await;
     program.stop().await;
