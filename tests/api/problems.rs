@@ -17,8 +17,9 @@ fn paths() -> Vec<(String, &'static str)> {
         (job.clone(), "GET, HEAD, DELETE"),
         (format!("{job}/retry"), "POST"),
         ("/api/mail".to_owned(), "GET, HEAD, DELETE"),
+        ("/api/queues/default".to_owned(), "GET, HEAD, PATCH"),
     ];
-    for path in ["/api/queues", "/api/queues/default", "/livez", "/readyz", "/problems/internal"] {
+    for path in ["/api/queues", "/livez", "/readyz", "/problems/internal"] {
         paths.push((path.to_owned(), "GET, HEAD"));
     }
     for part in ["status", "result", "payload", "log"] {
@@ -68,7 +69,7 @@ async fn a_path_that_does_not_exist_is_blank() {
         "/problems",
         "/apiary",
         "/problems/",
-        "/metrics",
+        "/metrics/",
         "/api/jobs/x/events/",
         "/livez/",
         "/api%2Fjobs",
