@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod ended;
 mod health;
+mod openapi;
 mod reload;
 mod serve;
 
@@ -15,6 +16,7 @@ pub use config::print_config;
 pub use demo::demo;
 pub use ended::Ended;
 pub use health::health;
+pub use openapi::print_openapi;
 pub use serve::serve;
 
 use std::ffi::OsString;
@@ -129,6 +131,10 @@ pub enum Command {
                             HEALTHCHECK CMD [\"backroom\", \"health\", \"--timeout\", \"2s\"]\n  \
                             HEALTHCHECK CMD [\"backroom\", \"health\", \"--server\", \"https://127.0.0.1:8080\", \"--insecure\"]")]
     Health(HealthArgs),
+    /// Write the description of the API (OpenAPI 3.1) to standard output
+    #[command(after_help = "A running server gives the same at /openapi.json, and as a page at /docs.\n\n\
+                            Example:\n  backroom openapi > openapi.json")]
+    Openapi,
     /// Write the completion script of a shell to standard output
     #[command(
         after_help = "Examples:\n  backroom completions bash > ~/.local/share/bash-completion/completions/backroom\n  \
@@ -181,7 +187,7 @@ impl Cli {
             Some(Command::Serve(options) | Command::Check(options)) => options,
             Some(Command::Config(args)) => &args.options,
             None => &none,
-            Some(Command::Demo | Command::Health(_) | Command::Completions { .. }) => {
+            Some(Command::Demo | Command::Health(_) | Command::Openapi | Command::Completions { .. }) => {
                 return if self.before == none {
                     Ok(none)
                 } else {
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_reads_no_configuration_refuses_to_be_given_one() {
-        for command in ["demo", "health", "completions bash"] {
+        for command in ["demo", "health", "openapi", "completions bash"] {
             for option in ["--config a", "--set x.y=1"] {
                 for line in [format!("backroom {option} {command}"), format!("backroom {command} {option}")] {
                     let ended = parse(&line).and_then(|cli| cli.config_options());

@@ -12,7 +12,7 @@ use crate::event::{Event, EventKind};
 use crate::job::{Job, JobId, JobState, KindName, QueueName, Timestamp};
 
 const LAST_EVENT_ID: &str = "last-event-id";
-const KNOWN: [&str; 4] = ["queue", "kind", "job", "access_token"];
+pub(super) const KNOWN: [&str; 4] = ["queue", "kind", "job", "access_token"];
 
 /// `GET /api/jobs/{id}/events`: how the job stands, then everything that happens to it, up to its end.
 ///

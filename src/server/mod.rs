@@ -9,6 +9,7 @@ mod outgoing;
 mod parts;
 mod reload;
 
+pub use crate::http::openapi;
 pub use backroom::Backroom;
 pub use bounds::MemoryBounds;
 pub use builder::{Builder, StartError};

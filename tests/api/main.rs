@@ -4,6 +4,7 @@
 
 mod act;
 mod app;
+mod conform;
 mod raw;
 
 mod batch;
@@ -20,6 +21,7 @@ mod job;
 mod kinds;
 mod list;
 mod mail;
+mod openapi;
 mod probes;
 mod problems;
 mod queue_patch;

@@ -9,7 +9,7 @@ use crate::jobs::MAX_FAULTS;
 
 /// Members of the contract that this version does not have yet. Better refused than silently ignored.
 const NOT_YET: [&str; 3] = ["callback_url", "callback_events", "notify_email"];
-const KNOWN: [&str; 10] = [
+pub(in crate::http) const KNOWN: [&str; 10] = [
     "kind",
     "payload",
     "queue",
@@ -21,7 +21,7 @@ const KNOWN: [&str; 10] = [
     "tags",
     "unique",
 ];
-const KNOWN_OF_UNIQUE: [&str; 2] = ["key", "for"];
+pub(in crate::http) const KNOWN_OF_UNIQUE: [&str; 2] = ["key", "for"];
 
 pub(super) fn unknown_member(member: &str, known: &[&str]) -> Fault {
     let detail = match nearest(member, known.iter().copied()) {
