@@ -164,6 +164,7 @@ fn info() -> Value {
             Roles: `submit` enqueues, and reads, watches and cancels a job by its id; `read` sees lists, queues, events and mail; \
             `operate` includes both, changes anything, and reads payloads. A server without tokens serves its own host only, and \
             asks nobody.",
+        "contact": {"name": "Whoever runs this server"},
         "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
     })
 }
@@ -173,7 +174,7 @@ fn security_schemes() -> Value {
         "token": {
             "type": "http",
             "scheme": "bearer",
-            "description": "One of `auth.tokens`. What stands beside it are the roles of which the token needs one.",
+            "description": "One of `auth.tokens`. `x-roles` of an operation are the roles of which the token needs one.",
         },
         "access_token": {
             "type": "apiKey",

@@ -30,9 +30,7 @@ fn of_job() -> Operation {
              progress first, then the connection.",
         )
         .takes([sent("Last-Event-ID"), access_token()])
-        .security(json!([
-            {"token": ["submit"]}, {"token": ["read"]}, {"access_token": ["submit"]}, {"access_token": ["read"]},
-        ]))
+        .security(either())
         .answers(stream("job.snapshot", 1))
         .answers(Answer::empty(204, "The last event that you have seen was the last: do not come again."))
         .refuses(&[T::JobNotFound])
@@ -52,7 +50,7 @@ fn of_all() -> Operation {
             sent("Last-Event-ID"),
             access_token(),
         ])
-        .security(json!([{"token": ["read"]}, {"access_token": ["read"]}]))
+        .security(either())
         .answers(stream("job.pending", 118))
         .refuses(&[T::ValidationFailed])
 }
@@ -64,6 +62,10 @@ fn access_token() -> Value {
         "The token, for clients that cannot send `Authorization`.",
         json!({"type": "string"}),
     )
+}
+
+fn either() -> Value {
+    json!([{"token": []}, {"access_token": []}])
 }
 
 fn stream(first: &str, id: u64) -> Answer {

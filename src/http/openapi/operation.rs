@@ -120,6 +120,7 @@ impl Operation {
             "description": format!("{}\n\n{}", self.description, role(needs)).trim(),
             "responses": responses,
             "security": self.security.unwrap_or_else(|| security(needs)),
+            "x-roles": roles(needs),
         });
         for (member, value) in [("requestBody", self.body), ("callbacks", self.callbacks)] {
             if let Some(value) = value {
@@ -219,12 +220,16 @@ impl Answer {
     }
 }
 
-/// OpenAPI 3.1 lets a requirement of any scheme name roles.
 fn security(needs: Needs) -> Value {
+    if needs == Needs::Nothing { json!([]) } else { json!([{"token": []}]) }
+}
+
+/// The roles of which a token needs one.
+fn roles(needs: Needs) -> Vec<&'static str> {
     match needs {
-        Needs::Nothing => json!([]),
-        Needs::Role(role) => json!([{"token": [role.as_str()]}]),
-        Needs::SubmitOrRead => json!([{"token": [Role::Submit.as_str()]}, {"token": [Role::Read.as_str()]}]),
+        Needs::Nothing => vec![],
+        Needs::Role(role) => vec![role.as_str()],
+        Needs::SubmitOrRead => vec![Role::Submit.as_str(), Role::Read.as_str()],
     }
 }
 
