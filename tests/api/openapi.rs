@@ -289,6 +289,17 @@ async fn groups() {
     {
         assert_eq!(Answer::of(app.request("DELETE", path)).await.status, status);
     }
+    for (path, body, status) in [
+        (
+            "/api/queues/default",
+            json!({"paused": true, "pause_reason": "no", "pause_until": "2100-01-01T00:00:00Z"}),
+            422,
+        ),
+        ("/api/queues/default", json!({"concurrency": 3, "rate_limit": "100/s"}), 200),
+        ("/api/queues/nope", json!({}), 404),
+    ] {
+        assert_eq!(Answer::of(app.request("PATCH", path).json(&body)).await.status, status);
+    }
     for (body, status) in [(json!({}), 200), (json!({"limit": 0}), 422)] {
         assert_eq!(app.post("/api/dead-letters/redrive", &body).await.status, status);
     }
@@ -361,6 +372,8 @@ async fn draining() {
         ] {
             app.post(&path, &body).await.problem(503, "draining");
         }
+        let patch = app.request("PATCH", "/api/queues/default").json(&json!({"concurrency": 1}));
+        Answer::of(patch).await.problem(503, "draining");
         app.let_go(1);
     };
     let (report, ()) =

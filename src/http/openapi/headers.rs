@@ -56,6 +56,8 @@ pub(super) const WWW_AUTHENTICATE: Header =
     header("WWW-Authenticate", "How to say who you are (RFC 6750).", TEXT);
 pub(super) const ACCEPT_ENCODING: Header =
     header("Accept-Encoding", "What would have been understood, when the body was compressed.", TEXT);
+pub(super) const ACCEPT_PATCH: Header =
+    header("Accept-Patch", "What a patch may be, when it was something else.", TEXT);
 pub(super) const NOSNIFF: Header =
     header("X-Content-Type-Options", "The media type holds.", r#"{"type":"string","const":"nosniff"}"#);
 pub(super) const SECURITY_POLICY: Header =
@@ -68,7 +70,7 @@ pub(super) const ACCEL_BUFFERING: Header = header(
     r#"{"type":"string","const":"no"}"#,
 );
 
-const ALL: [&Header; 14] = [
+const ALL: [&Header; 15] = [
     &REQUEST_ID,
     &CACHE_CONTROL,
     &LOCATION,
@@ -79,6 +81,7 @@ const ALL: [&Header; 14] = [
     &IDEMPOTENT_REPLAYED,
     &WWW_AUTHENTICATE,
     &ACCEPT_ENCODING,
+    &ACCEPT_PATCH,
     &NOSNIFF,
     &SECURITY_POLICY,
     &CONTENT_ENCODING,

@@ -236,7 +236,10 @@ fn waiting() -> Value {
     object(
         "Why it does not run yet; null for one that runs or has come to its end.",
         [
-            ("for", words("What it waits for.", &["turn", "schedule", "retry", "room"])),
+            (
+                "for",
+                words("What it waits for.", &["turn", "schedule", "retry", "pause", "rate_limit", "room"]),
+            ),
             ("until", or_null(time("Until when, where that is known."))),
             ("ahead", count("How many jobs are in front of it.")),
         ],

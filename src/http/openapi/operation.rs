@@ -61,6 +61,10 @@ impl Operation {
         Self::new("POST", path, id)
     }
 
+    pub(super) fn patch(path: &'static str, id: &'static str) -> Self {
+        Self::new("PATCH", path, id)
+    }
+
     pub(super) fn delete(path: &'static str, id: &'static str) -> Self {
         Self::new("DELETE", path, id)
     }
@@ -77,11 +81,15 @@ impl Operation {
     }
 
     /// A body in JSON, and examples of it by their names.
-    pub(super) fn body(mut self, required: bool, schema: Value, examples: Value) -> Self {
-        self.body = Some(json!({
-            "required": required,
-            "content": {"application/json": {"schema": schema, "examples": examples}},
-        }));
+    pub(super) fn body(self, required: bool, schema: Value, examples: Value) -> Self {
+        self.body_as(&["application/json"], required, schema, examples)
+    }
+
+    /// A body that may have one of several media types.
+    pub(super) fn body_as(mut self, media: &[&str], required: bool, schema: Value, examples: Value) -> Self {
+        let media =
+            media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema, "examples": examples})));
+        self.body = Some(json!({"required": required, "content": media.collect::<Map<_, _>>()}));
         self
     }
 

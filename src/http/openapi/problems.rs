@@ -67,7 +67,9 @@ fn response(kinds: &[ProblemType]) -> Value {
         headers.insert(header.name.to_owned(), shown);
     }
     if kinds.contains(&ProblemType::UnsupportedMediaType) {
-        headers.insert(headers::ACCEPT_ENCODING.name.to_owned(), headers::ACCEPT_ENCODING.optional());
+        for header in [&headers::ACCEPT_ENCODING, &headers::ACCEPT_PATCH] {
+            headers.insert(header.name.to_owned(), header.optional());
+        }
     }
     json!({
         "description": told.join(" "),

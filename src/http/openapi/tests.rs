@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::{Described, mounted};
 use super::resources;
 use crate::http::problem_type::ProblemType;
-use crate::http::{cors, dead_letters, events, list, progress, request};
+use crate::http::{cors, dead_letters, events, list, progress, queue_patch, request};
 
 fn document() -> Value {
     Described::new().value()
@@ -55,6 +55,7 @@ fn requests_have_the_members_that_are_read() {
         ("NewJob", &request::KNOWN[..]),
         ("Unique", &request::KNOWN_OF_UNIQUE),
         ("Redrive", &dead_letters::MEMBERS),
+        ("QueuePatch", &queue_patch::MEMBERS),
         ("ProgressReport", &progress::MEMBERS),
     ] {
         let schema = at(&document, &format!("/components/schemas/{schema}"));
