@@ -6,7 +6,6 @@ use actix_web::{HttpRequest, HttpResponse, Scope};
 use super::api::Api;
 use super::auth::{NOTHING, OPERATE, READ, SUBMIT, SUBMIT_OR_READ};
 use super::envelope::Envelope;
-use super::guard::Guard;
 use super::openapi::{self, Texts};
 use super::path::{Path, Paths};
 use super::problem::Problem;
@@ -20,14 +19,14 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
     let texts = Data::new(Texts::default());
     move |config| {
         let scope = web::scope("").app_data(Data::new(api.clone())).app_data(texts.clone());
-        let scope = paths(&api.guard).into_iter().fold(scope, Scope::service);
+        let at = |path| Path::new(path, &api.guard);
+        let scope = paths(at).into_iter().fold(scope, Scope::service);
         config.service(scope.default_service(web::route().to(not_found)).wrap(Envelope::new(api.clone())));
     }
 }
 
-/// Every path. The description of the API (`openapi/`) is made from this table too.
-pub(super) fn paths(guard: &Guard) -> Paths {
-    let at = |path| Path::new(path, guard);
+/// Every path, begun by `at`. The description of the API (`openapi/`) is made from this table too.
+pub(super) fn paths(at: impl Fn(&'static str) -> Path) -> Paths {
     Paths::default()
         .service(at("/api/jobs").read(READ, list::list).post(SUBMIT, jobs::submit))
         .service(at("/api/jobs/batch").post(SUBMIT, batch::submit))

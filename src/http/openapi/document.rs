@@ -9,6 +9,7 @@ use super::schemas::ID;
 use super::{Resource, headers, problems, progress, resources};
 use crate::http::auth::{Needs, Tokens};
 use crate::http::guard::{Guard, GuardSettings};
+use crate::http::path::Path;
 use crate::http::problem_type::ProblemType;
 use crate::http::routes;
 
@@ -117,7 +118,7 @@ pub(super) fn mounted() -> Vec<Mounted> {
         cors_origins: Vec::new(),
         public_url: None,
     });
-    let paths = routes::paths(&guard);
+    let paths = routes::paths(|path| Path::new(path, &guard));
     let methods =
         paths.iter().flat_map(|path| path.methods().map(|(method, needs)| (path.path(), method, needs)));
     methods.filter(|(_, method, _)| *method != "HEAD").collect()
