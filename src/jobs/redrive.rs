@@ -312,6 +312,7 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::jobs::QueueSettings;
     use crate::queue::{Closed, Consumer, MemoryQueue, Queue, ReserveManyError};
     use futures_util::future::BoxFuture;
@@ -368,7 +369,7 @@ mod tests {
                 rate_limit: None,
             };
             let line =
-                Line::new(QueueName::new("default").unwrap(), Arc::<Contested>::clone(&queue), settings);
+                Line::new(QueueName::new("default").unwrap(), Arc::<Contested>::clone(&queue), &settings, &Clock::system());
             let slot = spare_room(&line);
             assert_eq!(slot.is_some(), spare, "{waiting} wait");
             assert_eq!(queue.depth(), 8, "{waiting} wait");

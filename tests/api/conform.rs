@@ -25,7 +25,6 @@ pub(crate) struct Description {
 /// An operation that a request belongs to.
 pub(crate) struct Operation<'a> {
     pub(crate) id: &'a str,
-    pub(crate) value: &'a Value,
     /// Where it stands in the document.
     pub(crate) pointer: String,
 }
@@ -112,7 +111,7 @@ impl Description {
         let value = paths[template].get(&method)?;
         let id = value["operationId"].as_str().unwrap();
         let pointer = format!("/paths/{}/{method}", template.replace('~', "~0").replace('/', "~1"));
-        Some(Operation { id, value, pointer })
+        Some(Operation { id, pointer })
     }
 
     pub(crate) fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
