@@ -368,8 +368,12 @@ mod tests {
                 enqueue_wait: std::time::Duration::ZERO,
                 rate_limit: None,
             };
-            let line =
-                Line::new(QueueName::new("default").unwrap(), Arc::<Contested>::clone(&queue), &settings, &Clock::system());
+            let line = Line::new(
+                QueueName::new("default").unwrap(),
+                Arc::<Contested>::clone(&queue),
+                &settings,
+                &Clock::system(),
+            );
             let slot = spare_room(&line);
             assert_eq!(slot.is_some(), spare, "{waiting} wait");
             assert_eq!(queue.depth(), 8, "{waiting} wait");

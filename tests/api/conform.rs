@@ -137,6 +137,16 @@ impl Description {
         assert!(faults.is_empty(), "{told} is not as it is described: {faults:#?} in {value:#}");
     }
 
+    /// Fails when a value does not meet a schema that has a name, as clients read it: other members may be there too.
+    pub(crate) fn meets(&self, schema: &str, value: &Value) {
+        let mut whole = json!({"$ref": format!("#/components/schemas/{schema}")});
+        whole["components"] = self.document["components"].clone();
+        let validator = jsonschema::options().should_validate_formats(true).build(&whole).expect("a schema");
+        let faults: Vec<String> =
+            validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(faults.is_empty(), "{faults:#?} in {value:#}");
+    }
+
     fn check_headers(&self, response: &Value, headers: &HeaderMap, told: &str) {
         let described = response["headers"].as_object().unwrap();
         for (name, header) in described {

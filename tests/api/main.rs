@@ -4,6 +4,7 @@
 
 mod act;
 mod app;
+#[expect(dead_code, reason = "tests/push needs the rest of it")]
 mod conform;
 mod raw;
 

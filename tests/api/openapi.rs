@@ -355,7 +355,8 @@ async fn under_way() {
 /// What a server says that stops.
 async fn draining() {
     let app = TestApp::start().await;
-    let running = app.hold().await;
+    app.hold().await;
+    let later = app.submit(&json!({"kind": "act", "delay": "1h"})).await;
     let dead = app.act(&json!({"permanent": "no"})).await;
     app.until(&dead, StateName::DeadLettered).await;
     let hurry = CancellationToken::new();
@@ -379,8 +380,8 @@ async fn draining() {
     let (report, ()) =
         within("the drain", async { tokio::join!(app.server.backroom().drain(&hurry), during) }).await;
     assert_eq!(report.lost, []);
-    // What runs can be canceled until the drain is over.
-    for path in [format!("/api/jobs/{running}"), "/api/dead-letters".to_owned()] {
+    // What waits can be canceled until the drain is over.
+    for path in [format!("/api/jobs/{later}"), "/api/dead-letters".to_owned()] {
         Answer::of(app.request("DELETE", &path)).await.problem(503, "draining");
     }
 }

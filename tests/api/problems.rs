@@ -17,8 +17,9 @@ fn paths() -> Vec<(String, &'static str)> {
         (job.clone(), "GET, HEAD, DELETE"),
         (format!("{job}/retry"), "POST"),
         ("/api/mail".to_owned(), "GET, HEAD, DELETE"),
+        ("/api/queues/default".to_owned(), "GET, HEAD, PATCH"),
     ];
-    for path in ["/api/queues", "/api/queues/default", "/livez", "/readyz", "/problems/internal"] {
+    for path in ["/api/queues", "/openapi.json", "/docs", "/livez", "/readyz", "/problems/internal"] {
         paths.push((path.to_owned(), "GET, HEAD"));
     }
     for part in ["status", "result", "payload", "log"] {

@@ -60,7 +60,7 @@ fn page() -> Operation {
         .says("Read this description as a page", "For people; it needs neither the internet nor JavaScript.")
         .takes([sent("If-None-Match")])
         .answers(Answer::of(200, "The page.", HTML, text("HTML.")).with(&ETAG).with(&SECURITY_POLICY))
-        .answers(Answer::empty(304, "It is as you have it.").with(&ETAG))
+        .answers(Answer::empty(304, "It is as you have it.").with(&ETAG).with(&SECURITY_POLICY))
 }
 
 fn problem_page() -> Operation {
