@@ -28,7 +28,10 @@ async fn next(app: &TcpListener) -> Asked {
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();
     let envelope: Value = serde_json::from_slice(&body).unwrap();
-    conform::description().meets("Run", &envelope);
+    // The kind `http` sends what it likes.
+    if head.contains("webhook-id: ") {
+        conform::description().meets("Run", &envelope);
+    }
     Asked { stream, head, data: envelope["data"].clone() }
 }
 
