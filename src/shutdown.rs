@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{AttemptOutcome, Job, JobId, StateName, Timestamp};
 use crate::jobs::Jobs;
+use crate::schedule::Kept;
 use crate::spill::SpillFile;
 use crate::worker::{Pool, Stop};
 
@@ -143,7 +144,7 @@ pub async fn drain(
     within(ENTERING, &CancellationToken::new(), jobs.seal()).await;
     // A store that hangs must not keep the rest from being spilled.
     within(ENTERING, &CancellationToken::new(), pool.abandon_all().map(drop)).await;
-    let mut report = account(jobs, began, finished_before, spill);
+    let mut report = account(jobs, &pool.schedules().kept(), began, finished_before, spill);
     report.abandoned = pool.abandoned() - abandoned_before;
     report.duration = jobs.clock().elapsed().saturating_sub(elapsed_before);
     report
@@ -160,7 +161,13 @@ async fn within(patience: Duration, hurry: &CancellationToken, future: impl Futu
 }
 
 /// Spills what is left, and counts.
-fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&SpillFile>) -> DrainReport {
+fn account(
+    jobs: &Jobs,
+    schedules: &[Kept],
+    began: Timestamp,
+    finished_before: u64,
+    spill: Option<&SpillFile>,
+) -> DrainReport {
     let now = jobs.clock().now();
     let mut left = jobs.store().volatile();
     // Those that are done are only kept for the sake of their unique key, as long as they hold it.
@@ -168,7 +175,7 @@ fn account(jobs: &Jobs, began: Timestamp, finished_before: u64, spill: Option<&S
     left.retain(|job| !is_done(job) || job.hold().at(now));
     let written = match spill {
         None => false,
-        Some(spill) => match spill.write(&left, now) {
+        Some(spill) => match spill.write_with(&left, schedules, now) {
             Ok(()) => true,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -203,12 +210,21 @@ fn was_interrupted(job: &Job, began: Timestamp) -> bool {
     last.is_some_and(|last| last.outcome == AttemptOutcome::Interrupted && last.finished_at >= began)
 }
 
+/// What a start found in the spill file.
+#[derive(Debug, Default)]
+pub struct TakenUp {
+    /// How many jobs are in the store again.
+    pub jobs: usize,
+    /// How the schedules stood.
+    pub schedules: Vec<Kept>,
+}
+
 /// Puts what the last drain left into the store. Nothing is removed yet: see [`SpillFile::clear`].
 ///
 /// # Errors
 ///
 /// When the file is not ours or cannot be read, or lines of it cannot be kept aside.
-pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
+pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<TakenUp> {
     let mut found = spill.read()?;
     let fits = |job: &Job| -> Result<(), String> {
         if jobs.registry().get(job.spec.kind.as_str()).is_none() {
@@ -238,5 +254,5 @@ pub async fn take_up(jobs: &Jobs, spill: &SpillFile) -> anyhow::Result<usize> {
         let file = spill.path().display();
         tracing::info!(jobs = taken, rejected = found.rejected.len(), file = %file, "spilled jobs taken up");
     }
-    Ok(taken)
+    Ok(TakenUp { jobs: taken, schedules: found.schedules })
 }

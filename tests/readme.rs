@@ -71,6 +71,17 @@ fn the_kind_of_an_app_is_valid() {
 }
 
 #[test]
+fn the_schedule_is_valid() {
+    let folder = folder();
+    let settings =
+        blocks(&readme(), "A job that comes back is written into the configuration:\n", "toml").concat();
+    assert!(settings.contains("[schedules.nightly-report]"), "README.md has lost its schedule");
+    std::fs::write(folder.path().join("backroom.toml"), settings).expect("the settings");
+    let output = backroom(folder.path()).arg("check").output().expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_settings_beyond_the_host_are_valid() {
     let folder = folder();
     let settings = blocks(&readme(), "<!-- beyond the host -->", "toml").concat();

@@ -23,7 +23,8 @@ pub async fn serve(
     workers: Handle,
 ) -> Result<(), Ended> {
     let config = loaded.config;
-    let level = telemetry::init(&config.log)?;
+    // Kept to the end: then the last spans are sent.
+    let (level, _telemetry) = telemetry::init(&config.log)?;
     let mut reloading = Reloading::new(read, level, &config, loaded.effective);
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;

@@ -28,6 +28,10 @@ pub(super) const CANCEL_GRACE: Durations = Duration::ZERO..=Duration::from_mins(
 pub(super) const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=100;
 pub(super) const UNIQUE_BY: RangeInclusive<usize> = 0..=20;
 pub(super) const UNIQUE_FOR: Durations = Duration::ZERO..=Unique::LONGEST_WINDOW;
+/// One less than a job may have: the last one is the schedule's own.
+pub(super) const SCHEDULE_TAGS: RangeInclusive<usize> = 0..=19;
+pub(super) const SCHEDULES: RangeInclusive<usize> = 0..=1_000;
+pub(super) const EXPIRES_IN: Durations = Duration::from_millis(1)..=Duration::from_hours(366 * 24);
 pub(super) const FACTOR: RangeInclusive<f64> = 1.0..=100.0;
 pub(super) const DELAY: Durations = Duration::ZERO..=Duration::from_hours(30 * 24);
 pub(super) const DELAYS: RangeInclusive<usize> = 1..=100;

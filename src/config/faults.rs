@@ -10,6 +10,7 @@ use super::load::Config;
 use super::mail::MailTransport;
 use super::names;
 use super::run::Run;
+use super::schedules;
 use super::server::check_public_url;
 use super::tree::dotted;
 use crate::job::{Backoff, RetryPolicy, format_duration};
@@ -35,6 +36,7 @@ impl Config {
         self.server_faults(&mut faults);
         self.queue_faults(&mut faults);
         self.kind_faults(&mut faults);
+        self.schedule_faults(&mut faults);
         for (name, policy) in &self.retry {
             faults.retry(&dotted(&["retry".to_owned(), name.clone()]), policy);
         }
@@ -103,6 +105,32 @@ impl Config {
             faults.number(&key("capacity"), queue.capacity, &bounds::CAPACITY);
             faults.number(&key("concurrency"), queue.concurrency, &bounds::CONCURRENCY);
             faults.duration(&key("enqueue_wait"), queue.enqueue_wait, &bounds::ENQUEUE_WAIT);
+        }
+    }
+
+    /// What its kind says about its payload is asked when the kinds are known.
+    fn schedule_faults(&self, faults: &mut Faults) {
+        if let Some(reason) = schedules::too_many(self.schedules.len()) {
+            faults.note("schedules", reason);
+        }
+        for (name, schedule) in &self.schedules {
+            let key = |member: &str| format!("schedules.{name}.{member}");
+            if *name != schedule.name {
+                faults.note(&format!("schedules.{name}"), format!("is called {} in itself", schedule.name));
+            }
+            faults.number(&key("tags"), schedule.job.tags.len(), &bounds::SCHEDULE_TAGS);
+            if let Some(attempts) = schedule.job.max_attempts {
+                faults.number(&key("max_attempts"), attempts, &bounds::MAX_ATTEMPTS);
+            }
+            if let Some(timeout) = schedule.job.timeout {
+                faults.duration(&key("timeout"), timeout, &bounds::TIMEOUT);
+            }
+            if let Some(expires_in) = schedule.job.expires_in {
+                faults.duration(&key("expires_in"), expires_in, &bounds::EXPIRES_IN);
+            }
+        }
+        for (key, reason) in schedules::unknown_references(&self.schedules, &self.queues, None) {
+            faults.note(&key, reason);
         }
     }
 

@@ -8,13 +8,16 @@ use super::kinds::{Defaults, Kind, unknown_references};
 use super::layers::{self, Sources};
 use super::limits::{Limits, Retention};
 use super::mail::Mail;
+use super::metrics::Metrics;
 use super::outgoing::{Http, Webhooks};
 use super::queues::Queue;
 use super::reader::Reader;
 use super::retry;
+use super::schedules;
 use super::server::Server;
 use super::shutdown::{Log, Shutdown};
-use crate::job::{KindName, QueueName, RetryPolicy};
+use crate::job::{KindName, QueueName, RetryPolicy, ScheduleName};
+use crate::schedule::Schedule;
 
 /// Holds every option. `config/default.toml` says what each of them does.
 ///
@@ -30,6 +33,8 @@ pub struct Config {
     pub queues: BTreeMap<QueueName, Queue>,
     /// What is special about some kinds.
     pub kinds: BTreeMap<KindName, Kind>,
+    /// Recurring jobs by name.
+    pub schedules: BTreeMap<ScheduleName, Schedule>,
     /// Retry profiles by name.
     pub retry: BTreeMap<String, RetryPolicy>,
     /// How long finished jobs are kept.
@@ -48,6 +53,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What is logged.
     pub log: Log,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Holds a configuration without fault, and how it came about.
@@ -149,6 +156,7 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
     let auth = Auth::read(reader, &server);
     let queues = Queue::read_all(reader);
     let kinds = Kind::read_all(reader, known_kinds);
+    let schedules = schedules::read_all(reader);
     let retry = retry::read_all(reader);
     let retention = Retention::read(reader);
     let limits = Limits::read(reader);
@@ -158,8 +166,11 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
     let defaults = Defaults::read(reader);
     let shutdown = Shutdown::read(reader);
     let log = Log::read(reader);
+    let metrics = Metrics::read(reader);
     if !reader.found.incomplete {
-        for (key, reason) in unknown_references(&queues, &retry, &kinds, defaults.as_ref()) {
+        let of_schedules = schedules::unknown_references(&schedules, &queues, Some((&kinds, known_kinds)));
+        let of_kinds = unknown_references(&queues, &retry, &kinds, defaults.as_ref());
+        for (key, reason) in of_kinds.into_iter().chain(of_schedules) {
             reader.found.fault(&key, reason);
         }
     }
@@ -168,6 +179,7 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
         auth,
         queues,
         kinds,
+        schedules,
         retry,
         retention,
         limits,
@@ -177,6 +189,7 @@ fn read(reader: &mut Reader<'_>, known_kinds: &[&str]) -> (Option<Config>, Optio
         defaults,
         shutdown,
         log,
+        metrics,
     });
     (config, mail)
 }
@@ -299,7 +312,7 @@ mod tests {
             ["--set: queus: unknown section; did you mean \"queues\"?"]
         );
         // Those of later releases are unknown in this one.
-        for later in ["webhooks.secret=x", "schedules.a.cron=x", "auth.tokns=x", "queues.mail.rate_limit=1"] {
+        for later in ["webhooks.secret=x", "schedule.a.cron=x", "auth.tokns=x", "queues.mail.rate_limit=1"] {
             assert_eq!(faults(&[later]).len(), 1, "{later}");
         }
     }
@@ -313,6 +326,15 @@ mod tests {
             explained = line.starts_with('#');
         }
         for member in [
+            "cron",
+            "time_zone",
+            "kind",
+            "payload",
+            "overlap",
+            "catch_up",
+            "paused",
+            "tags",
+            "expires_in",
             "queue",
             "timeout",
             "max_attempts",
@@ -332,7 +354,7 @@ mod tests {
         ] {
             assert!(
                 layers::DEFAULTS.contains(&format!("#   {member} ")),
-                "kinds.*.{member} is not explained"
+                "{member} of a kind or of a schedule is not explained"
             );
         }
     }

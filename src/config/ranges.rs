@@ -17,6 +17,9 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("kinds.noop.timeout", "1ms", "0s", "24h", "86401s"),
     ("kinds.noop.max_attempts", "1", "0", "100", "101"),
     ("kinds.noop.cancel_grace", "0s", "-1s", "5m", "301s"),
+    ("schedules.nightly.timeout", "1ms", "0s", "24h", "86401s"),
+    ("schedules.nightly.max_attempts", "1", "0", "100", "101"),
+    ("schedules.nightly.expires_in", "1ms", "0s", "366d", "31622401s"),
     ("retry.standard.initial", "0s", "-1s", "30d", "31d"),
     ("retry.standard.factor", "1", "0.99", "100", "100.01"),
     ("retry.standard.max", "0s", "-1s", "30d", "31d"),
@@ -44,14 +47,17 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("shutdown.ready_delay", "0s", "-1s", "5m", "301s"),
 ];
 
+/// A schedule has none of its ranges until there is one.
+const SCHEDULE: [&str; 2] = ["schedules.nightly.cron=@daily", "schedules.nightly.kind=noop"];
+
 #[test]
 fn both_ends_are_inside_and_their_neighbours_are_not() {
     for (key, least, below, most, above) in RANGES {
         for inside in [least, most] {
-            config(&[&format!("{key}={inside}")]);
+            config(&[SCHEDULE[0], SCHEDULE[1], &format!("{key}={inside}")]);
         }
         for outside in [below, above] {
-            let found = faults(&[&format!("{key}={outside}")]);
+            let found = faults(&[SCHEDULE[0], SCHEDULE[1], &format!("{key}={outside}")]);
             assert_eq!(found.len(), 1, "{key}={outside}: {found:?}");
             assert!(found[0].starts_with(&format!("--set: {key}: ")), "{found:?}");
             assert!(found[0].contains(outside), "the value is not in: {found:?}");
@@ -62,6 +68,11 @@ fn both_ends_are_inside_and_their_neighbours_are_not() {
 #[test]
 fn every_number_with_a_unit_or_range_is_in_the_table() {
     let loaded = super::testing::loaded(&[
+        SCHEDULE[0],
+        SCHEDULE[1],
+        "schedules.nightly.timeout=1s",
+        "schedules.nightly.max_attempts=1",
+        "schedules.nightly.expires_in=1s",
         "kinds.noop.timeout=1s",
         "kinds.noop.max_attempts=1",
         "kinds.noop.cancel_grace=1s",

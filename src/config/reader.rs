@@ -201,6 +201,21 @@ impl<'a> Section<'a> {
         self.found.effective.push(EffectiveValue { key: self.key(key), value: value.into(), origin });
     }
 
+    /// A value or a section that is taken for JSON, whatever is in it. `None` where there is none, or a fault.
+    pub(super) fn json(&mut self, key: &'static str) -> Option<serde_json::Value> {
+        self.asked.push(key);
+        match json_of(self.table.entries.get(key)?) {
+            Ok(value) => {
+                self.show(key, value.clone());
+                Some(value)
+            }
+            Err(reason) => {
+                self.fault(key, reason);
+                None
+            }
+        }
+    }
+
     /// The one way by which a value is read: find it, take it as `R`, check it, list it.
     pub(super) fn typed<R: Into<serde_json::Value> + Clone, T>(
         &mut self,
@@ -256,6 +271,15 @@ impl<'a> Section<'a> {
         let mut path = self.path.clone();
         path.push(key.to_owned());
         dotted(&path)
+    }
+}
+
+fn json_of(node: &Node) -> Result<serde_json::Value, String> {
+    match node {
+        Node::Leaf(leaf) => leaf.value.json(),
+        Node::Table(table) => {
+            table.entries.iter().map(|(name, node)| Ok((name.clone(), json_of(node)?))).collect()
+        }
     }
 }
 

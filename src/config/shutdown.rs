@@ -28,6 +28,8 @@ pub struct Log {
     pub level: String,
     /// The form.
     pub format: LogFormat,
+    /// Whether every request has a line.
+    pub access: bool,
 }
 
 /// Names the form of the log.
@@ -54,6 +56,7 @@ impl Log {
         reader.section("log", |s| Self {
             level: s.text("level", String::new(), filter),
             format: s.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            access: s.flag("access"),
         })
     }
 }
@@ -101,7 +104,7 @@ mod tests {
         let spill_file = Some("backroom.spill.jsonl".into());
         let (grace, ready_delay) = (Duration::from_secs(25), Duration::ZERO);
         assert_eq!(config.shutdown, Shutdown { grace, ready_delay, spill_file });
-        assert_eq!(config.log, Log { level: "info".into(), format: LogFormat::Text });
+        assert_eq!(config.log, Log { level: "info".into(), format: LogFormat::Text, access: false });
     }
 
     #[test]

@@ -113,6 +113,29 @@ impl Value {
         }
     }
 
+    /// As JSON. What comes from the environment is JSON, or TOML, or else text.
+    pub(super) fn json(&self) -> Result<serde_json::Value, String> {
+        use serde_json::Value as Json;
+        match self {
+            Self::Text(text) => match (serde_json::from_str(text), self.parsed()) {
+                (Ok(json), _) => Ok(json),
+                (Err(_), Some(toml)) => toml.json(),
+                (Err(_), None) => Ok(Json::String(text.clone())),
+            },
+            Self::String(text) => Ok(Json::String(text.clone())),
+            Self::Integer(number) => Ok(Json::from(*number)),
+            Self::Float(number) => {
+                serde_json::Number::from_f64(*number).map(Json::Number).ok_or_else(no_json)
+            }
+            Self::Boolean(flag) => Ok(Json::Bool(*flag)),
+            Self::List(items) => items.iter().map(Self::json).collect(),
+            Self::Table(members) => {
+                members.iter().map(|(name, value)| Ok((name.clone(), value.json()?))).collect()
+            }
+            Self::Other(_) => Err(no_json()),
+        }
+    }
+
     /// The members of a table in a list.
     pub(super) fn members(&self) -> Option<&[(String, Self)]> {
         match self {
@@ -139,6 +162,11 @@ impl Value {
             None => text,
         }
     }
+}
+
+fn no_json() -> String {
+    "holds a value that has no form in JSON (a date, a number that is none or too large): write it as text"
+        .to_owned()
 }
 
 #[cfg(test)]

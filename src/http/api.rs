@@ -10,6 +10,7 @@ use super::idempotency_memory::Idempotency;
 use crate::job::JobId;
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
+use crate::schedules::Schedules;
 use crate::shutdown::Phase;
 use crate::sign::AttemptTokens;
 use crate::view::{JobUrl, View};
@@ -19,6 +20,8 @@ use crate::view::{JobUrl, View};
 pub struct Api {
     /// The jobs.
     pub jobs: Jobs,
+    /// What makes jobs by itself.
+    pub schedules: Schedules,
     /// Where the server is in its life.
     pub phase: Phase,
     /// Canceled when connections are about to be closed: whoever waits is answered with what is known.
@@ -37,6 +40,10 @@ pub struct Api {
     pub idempotency: Idempotency,
     /// How long one request body may take to arrive.
     pub body_timeout: Duration,
+    /// Bytes that all jobs may take, for those who watch how near they are.
+    pub memory_limit: u64,
+    /// Whether every request is logged.
+    pub access_log: bool,
 }
 
 impl Api {

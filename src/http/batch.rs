@@ -12,6 +12,7 @@ use super::problem_type::ProblemType;
 use super::request::{self, Draft};
 use crate::job::{Fault, NewJob};
 use crate::jobs::{Accepted, MAX_FAULTS, SubmitError};
+use crate::telemetry::spans;
 
 /// Accepts all of the jobs or none.
 pub(super) async fn submit(
@@ -19,13 +20,18 @@ pub(super) async fn submit(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::submission(&request, payload, &api).await?;
-    let under_way = match idempotency::turn(&request, "/api/jobs/batch", &body, &api)? {
+    let answer = accept(&request, payload, &api).await;
+    answer.inspect_err(|problem| body::count_refused(problem, &api))
+}
+
+async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<HttpResponse, Problem> {
+    let body = body::submission(request, payload, api).await?;
+    let under_way = match idempotency::turn(request, "/api/jobs/batch", &body, api)? {
         Turn::Plain => None,
         Turn::First(under_way) => Some(under_way),
         Turn::Again(answer) => return Ok(idempotency::replayed(answer.response())),
     };
-    body::refuse_when_draining(&api)?;
+    body::refuse_when_draining(api)?;
     let drafts = request::many(&body, api.jobs.registry(), api.jobs.limits().batch)?;
     if !drafts.iter().all(Draft::is_whole) {
         let faults = drafts.into_iter().enumerate().flat_map(|(n, draft)| {
@@ -34,12 +40,12 @@ pub(super) async fn submit(
         });
         return Err(Problem::faults(ProblemType::ValidationFailed, faults.take(MAX_FAULTS).collect()));
     }
-    let trace = request::trace(&request);
+    let trace = spans::here(request::trace(request));
     let traced = |new| NewJob { trace: trace.clone(), ..new };
     let jobs = drafts.into_iter().filter_map(Draft::into_job).map(traced).collect();
     let jobs = api.jobs.accept_all(jobs).await.map_err(under_jobs)?;
     // As for one: what was accepted is remembered before anything else is awaited.
-    let response = accepted(&api, &jobs);
+    let response = accepted(api, &jobs);
     Ok(match under_way {
         Some(under_way) => under_way.remember(None, response, api.jobs.clock().elapsed()),
         None => response,

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::job::format_duration;
 use crate::jobs::SubmitError;
+use crate::metrics::Rejection;
 
 /// Reads the whole body. Always call this before anything else is decided: an answer that is sent before the body was
 /// read costs the client its connection.
@@ -99,7 +100,18 @@ pub(super) async fn submission(request: &HttpRequest, payload: Payload, api: &Ap
 ///
 /// When the server is draining.
 pub(super) fn refuse_when_draining(api: &Api) -> Result<(), Problem> {
-    if api.jobs.is_draining() { Err(SubmitError::Draining.into()) } else { Ok(()) }
+    if api.jobs.is_draining() {
+        api.jobs.metrics().rejected(Rejection::Draining);
+        return Err(SubmitError::Draining.into());
+    }
+    Ok(())
+}
+
+/// Counts a job that was refused before the service heard of it.
+pub(super) fn count_refused(problem: &Problem, api: &Api) {
+    if let Some(reason) = problem.rejection() {
+        api.jobs.metrics().rejected(reason);
+    }
 }
 
 /// Reads a body that is not wanted, so that the connection can be used again.
@@ -141,7 +153,7 @@ pub(super) async fn unneeded(request: &HttpRequest, payload: Payload, api: &Api)
     if body.is_empty() { Ok(()) } else { require_json(request) }
 }
 
-/// Refuses a body that is not declared as JSON, or is compressed.
+/// Refuses a body that is compressed.
 ///
 /// # Errors
 ///

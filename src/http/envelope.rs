@@ -11,15 +11,17 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
+use tracing::Instrument as _;
 
 use super::api::Api;
 use super::connection::{Answering, Traffic};
 use super::guard::Verdict;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::watch::{Route, Watch};
 use super::{body, cors};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
 
 /// Wraps every route.
@@ -43,13 +45,15 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(EnvelopeService { service: Rc::new(service), api: Rc::clone(&self.0) }))
+        let unmatched = Rc::new(Route::unmatched(self.0.jobs.metrics()));
+        ready(Ok(EnvelopeService { service: Rc::new(service), api: Rc::clone(&self.0), unmatched }))
     }
 }
 
 pub(super) struct EnvelopeService<S> {
     service: Rc<S>,
     api: Rc<Api>,
+    unmatched: Rc<Route>,
 }
 
 impl<S, B> Service<ServiceRequest> for EnvelopeService<S>
@@ -70,7 +74,10 @@ where
         let verdict = api.guard.judge(request.request(), page.as_ref());
         // A server that is not ours has other connections.
         let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
-        Box::pin(async move {
+        let watch = Watch::begin(&request, &api);
+        let (of, unmatched) = (Rc::clone(&api), Rc::clone(&self.unmatched));
+        let span = watch.span();
+        let answer = async move {
             // A body that was not read costs the connection.
             if !matches!(verdict, Verdict::Pass) || has_no_reader(request.request()) {
                 let payload = request.take_payload();
@@ -109,6 +116,11 @@ where
                 }
             };
             Ok(told(finish(response, &api, id, page), answering_on))
+        };
+        Box::pin(async move {
+            let answered = answer.instrument(span).await;
+            watch.end(&answered, &unmatched, &of);
+            answered
         })
     }
 }

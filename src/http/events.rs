@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{Stream, StreamExt as _};
 
 use super::api::Api;
 use super::job::id;
@@ -10,6 +11,7 @@ use super::problem::Problem;
 use super::sse::{self, HELLO, Render};
 use crate::event::{Event, EventKind};
 use crate::job::{Job, JobId, JobState, KindName, QueueName, Timestamp};
+use crate::metrics::{Connected, Transport};
 
 const LAST_EVENT_ID: &str = "last-event-id";
 pub(super) const KNOWN: [&str; 4] = ["queue", "kind", "job", "access_token"];
@@ -38,7 +40,9 @@ pub(super) async fn of_job(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     }
     watcher.begin_after(job.sequence);
     let (ended, closing) = (job.state.is_terminal(), api.closing.clone());
-    Ok(sse::response(&request, sse::of_job(first, ended, watcher, closing, render(api))))
+    let connected = api.jobs.metrics().connected(Transport::ServerSentEvents);
+    let events = sse::of_job(first, ended, watcher, closing, render(api));
+    Ok(sse::response(&request, while_open(connected, events)))
 }
 
 /// `GET /api/events`: everything that happens to the jobs that are asked for, from now on.
@@ -47,7 +51,16 @@ pub(super) async fn of_all(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let (watcher, closing) = (api.jobs.events().watch(), api.closing.clone());
     let wants = move |event: &Event| wanted.wants(&event.job);
     let first = HELLO.as_bytes().to_vec();
-    Ok(sse::response(&request, sse::of_all(first, watcher, wants, closing, render(api))))
+    let connected = api.jobs.metrics().connected(Transport::ServerSentEvents);
+    let events = sse::of_all(first, watcher, wants, closing, render(api));
+    Ok(sse::response(&request, while_open(connected, events)))
+}
+
+/// Counts a connection for as long as its stream lives.
+fn while_open<T>(connected: Connected, events: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    events.inspect(move |_| {
+        let _ = &connected;
+    })
 }
 
 const SNAPSHOT: &str = "job.snapshot";

@@ -138,6 +138,11 @@ impl Idempotency {
         Known::No(UnderWay { memory: self.clone(), id, body })
     }
 
+    /// How many bytes are taken, and beyond how many no further key is.
+    pub(super) fn memory(&self) -> (usize, usize) {
+        (self.state().bytes, self.0.bytes)
+    }
+
     #[cfg(test)]
     fn holds(&self) -> (usize, usize, usize) {
         let state = self.state();

@@ -8,13 +8,14 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::api::Api;
 use super::idempotency::{self, Turn};
-use super::idempotency_memory::Answer;
+use super::idempotency_memory::{Answer, UnderWay};
 use super::prefer::Wait;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, prefer, request};
 use crate::job::{Job, JobId, NewJob, StateName};
 use crate::jobs::Accepted;
+use crate::telemetry::spans;
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
 pub(super) async fn submit(
@@ -22,42 +23,61 @@ pub(super) async fn submit(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::submission(&request, payload, &api).await?;
-    let under_way = match idempotency::turn(&request, "/api/jobs", &body, &api)? {
+    let answer = accept(&request, payload, &api).await;
+    answer.inspect_err(|problem| body::count_refused(problem, &api))
+}
+
+async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<HttpResponse, Problem> {
+    let body = body::submission(request, payload, api).await?;
+    let under_way = match idempotency::turn(request, "/api/jobs", &body, api)? {
         Turn::Plain => None,
         Turn::First(under_way) => Some(under_way),
-        Turn::Again(answer) => return again(&request, &api, &answer).await,
+        Turn::Again(answer) => return again(request, api, &answer).await,
     };
-    body::refuse_when_draining(&api)?;
+    body::refuse_when_draining(api)?;
     let draft = request::one(&body, api.jobs.registry())?;
     if !draft.is_whole() {
         return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
     }
     let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
-    let job = api.jobs.accept(NewJob { trace: request::trace(&request), ..new }).await?;
+    let job = api.jobs.accept(NewJob { trace: spans::here(request::trace(request)), ..new }).await?;
+    answer(request, api, job, under_way).await
+}
+
+/// Answers a submission that was accepted; with `Prefer: wait` gives it a moment to complete.
+pub(super) async fn answer(
+    request: &HttpRequest,
+    api: &Api,
+    job: Accepted,
+    under_way: Option<UnderWay>,
+) -> Result<HttpResponse, Problem> {
     // What was accepted is remembered before anything else is awaited: there the request can come to its end.
     let first = under_way.map(|under_way| {
-        under_way.remember(Some(job.job().id()), accepted(&api, &job), api.jobs.clock().elapsed())
+        under_way.remember(Some(job.job().id()), accepted(api, &job), api.jobs.clock().elapsed())
     });
-    let Some(wait) = prefer::wait(&request) else {
-        return Ok(first.unwrap_or_else(|| accepted(&api, &job)));
+    let Some(wait) = prefer::wait(request) else {
+        return Ok(first.unwrap_or_else(|| accepted(api, &job)));
     };
-    let known = waited(&api, job.job().id(), wait).await?;
+    let known = waited(api, job.job().id(), wait).await?;
     let job = match (job, known) {
         (Accepted::New(_), Some(known)) => Accepted::New(known),
         (Accepted::Duplicate(_), Some(known)) => Accepted::Duplicate(known),
         (job, None) => job,
     };
     let response = match job.job().state.name() {
-        StateName::Completed => see_result(&api, &job),
+        StateName::Completed => see_result(api, &job),
         // With a key it is the acceptance that counts, for this request as for its repeats.
-        _ => first.unwrap_or_else(|| accepted(&api, &job)),
+        _ => first.unwrap_or_else(|| accepted(api, &job)),
     };
     Ok(with_wait(response, wait))
 }
 
 /// Answers a repeat: as the first time, or with the result, if it waits for that.
-async fn again(request: &HttpRequest, api: &Api, answer: &Answer) -> Result<HttpResponse, Problem> {
+pub(super) async fn again(
+    request: &HttpRequest,
+    api: &Api,
+    answer: &Answer,
+) -> Result<HttpResponse, Problem> {
     let first = idempotency::replayed(answer.response());
     let (Some(wait), Some(id)) = (prefer::wait(request), answer.job) else {
         return Ok(first);

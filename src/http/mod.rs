@@ -29,6 +29,8 @@ mod kinds;
 mod list;
 mod listen;
 mod mail;
+mod merge_patch;
+mod metrics;
 mod openapi;
 mod origin;
 mod path;
@@ -43,10 +45,12 @@ mod queue_patch;
 mod queues;
 mod request;
 mod routes;
+mod schedules;
 mod sse;
 #[cfg(test)]
 mod sse_tests;
 mod tls;
+mod watch;
 
 pub use api::Api;
 pub use auth::{Role, Tokens};

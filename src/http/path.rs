@@ -12,6 +12,7 @@ use super::body;
 use super::guard::Guard;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::watch::Route;
 
 /// The one way to mount a path; there is none without saying what it needs. `tests/layers.rs` refuses every other one.
 ///
@@ -26,8 +27,8 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(path: &'static str, guard: &Guard) -> Self {
-        Self { path, resource: web::resource(path), asked: guard.asks(), methods: Vec::new() }
+    pub(super) fn new(path: &'static str, guard: &Guard, route: Route) -> Self {
+        Self { path, resource: web::resource(path).app_data(route), asked: guard.asks(), methods: Vec::new() }
     }
 
     /// As it is mounted: `/api/jobs/{id}`.

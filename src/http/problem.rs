@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::problem_type::ProblemType;
 use crate::job::{Fault, StateName};
 use crate::jobs::MAX_FAULTS;
+use crate::metrics::Rejection;
 
 use ProblemType as T;
 
@@ -28,6 +29,8 @@ struct Inner {
     close: bool,
     /// For the log, never for the caller.
     causes: Option<String>,
+    /// The service has refused a job, and counted that.
+    counted: bool,
 }
 
 impl Problem {
@@ -40,6 +43,7 @@ impl Problem {
             headers: Vec::new(),
             close: false,
             causes: None,
+            counted: false,
         }))
     }
 
@@ -68,6 +72,17 @@ impl Problem {
     pub fn close(mut self) -> Self {
         self.0.close = true;
         self
+    }
+
+    /// Notes that the service has counted it as a refused job.
+    pub(super) fn counted(mut self) -> Self {
+        self.0.counted = true;
+        self
+    }
+
+    /// By what it is counted as a refused job, unless it has been.
+    pub(super) fn rejection(&self) -> Option<Rejection> {
+        (!self.0.counted).then(|| Rejection::of_slug(self.0.kind.slug()))
     }
 
     /// Several faults of one body.

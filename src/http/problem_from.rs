@@ -13,7 +13,7 @@ impl From<StoreError> for Problem {
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
-        match error {
+        let problem = match error {
             SubmitError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
             SubmitError::UnknownKind(faults) => Self::faults(T::UnknownKind, faults),
             SubmitError::PayloadTooLarge { pointer, limit } => {
@@ -54,7 +54,8 @@ impl From<SubmitError> for Problem {
                     .retry_after(5)
             }
             SubmitError::Store(error) => Self::internal(&error),
-        }
+        };
+        problem.counted()
     }
 }
 

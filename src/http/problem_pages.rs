@@ -60,6 +60,9 @@ const fn advice(kind: ProblemType) -> &'static str {
         T::QueueNotFound => {
             "<code>GET /api/queues</code> lists the queues. They are made in the configuration."
         }
+        T::ScheduleNotFound => {
+            "<code>GET /api/schedules</code> lists the schedules. They are made in the configuration."
+        }
         T::MailNotFound => {
             "Only captured mail is kept (<code>mail.transport = \"capture\"</code>), and only the latest."
         }

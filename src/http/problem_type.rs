@@ -14,6 +14,7 @@ pub enum ProblemType {
     OriginForbidden,
     JobNotFound,
     QueueNotFound,
+    ScheduleNotFound,
     MailNotFound,
     ResultNotReady,
     JobDeadLettered,
@@ -43,7 +44,7 @@ use ProblemType as T;
 
 impl ProblemType {
     /// Every type that has a page.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         T::MalformedRequest,
         T::IdempotencyKeyInvalid,
         T::InvalidCursor,
@@ -52,6 +53,7 @@ impl ProblemType {
         T::OriginForbidden,
         T::JobNotFound,
         T::QueueNotFound,
+        T::ScheduleNotFound,
         T::MailNotFound,
         T::ResultNotReady,
         T::JobDeadLettered,
@@ -106,6 +108,7 @@ impl ProblemType {
             T::InvalidCursor => ("invalid-cursor", StatusCode::BAD_REQUEST, "The cursor is not one of ours"),
             T::JobNotFound => ("job-not-found", StatusCode::NOT_FOUND, "There is no such job"),
             T::QueueNotFound => ("queue-not-found", StatusCode::NOT_FOUND, "There is no such queue"),
+            T::ScheduleNotFound => ("schedule-not-found", StatusCode::NOT_FOUND, "There is no such schedule"),
             T::MailNotFound => ("mail-not-found", StatusCode::NOT_FOUND, "There is no such mail"),
             T::ResultNotReady => ("result-not-ready", StatusCode::NOT_FOUND, "The job has no result yet"),
             T::JobDeadLettered => ("job-dead-lettered", StatusCode::NOT_FOUND, "The job was given up"),

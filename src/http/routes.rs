@@ -10,8 +10,10 @@ use super::openapi::{self, Texts};
 use super::path::{Path, Paths};
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use super::watch::Route;
 use super::{
-    batch, body, dead_letters, events, job, jobs, kinds, list, mail, probes, problem_pages, progress, queues,
+    batch, body, dead_letters, events, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
+    progress, queues, schedules,
 };
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
@@ -19,7 +21,7 @@ pub fn routes(api: Api) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static 
     let texts = Data::new(Texts::default());
     move |config| {
         let scope = web::scope("").app_data(Data::new(api.clone())).app_data(texts.clone());
-        let at = |path| Path::new(path, &api.guard);
+        let at = |path| Path::new(path, &api.guard, Route::new(path, api.jobs.metrics()));
         let scope = paths(at).into_iter().fold(scope, Scope::service);
         config.service(scope.default_service(web::route().to(not_found)).wrap(Envelope::new(api.clone())));
     }
@@ -44,9 +46,13 @@ pub(super) fn paths(at: impl Fn(&'static str) -> Path) -> Paths {
         .service(at("/api/dead-letters/redrive").post(OPERATE, dead_letters::redrive))
         .service(at("/api/queues").read(READ, queues::list))
         .service(at("/api/queues/{name}").read(READ, queues::show).patch(OPERATE, queues::patch))
+        .service(at("/api/schedules").read(READ, schedules::list))
+        .service(at("/api/schedules/{name}").read(READ, schedules::show).patch(OPERATE, schedules::change))
+        .service(at("/api/schedules/{name}/run").post(OPERATE, schedules::run))
         .service(at("/api/mail").read(READ, mail::list).delete(OPERATE, mail::clear))
         .service(at("/api/mail/{id}").read(READ, mail::show))
         .service(at("/api/mail/{id}/raw").read(READ, mail::raw))
+        .service(at("/metrics").read(READ, metrics::show))
         .service(at("/livez").read(NOTHING, probes::live))
         .service(at("/readyz").read(NOTHING, probes::ready))
         .service(at("/problems/{slug}").read(NOTHING, problem_pages::page))

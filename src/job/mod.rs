@@ -22,7 +22,7 @@ pub use flow::{CONCURRENCY, RateLimit};
 pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use media_type::is_media_type;
 pub(crate) use name::nearest;
-pub use name::{JobId, KindName, NameError, QueueName, Tag, UniqueKey};
+pub use name::{JobId, KindName, NameError, QueueName, ScheduleName, Tag, UniqueKey};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
 pub use record::{Attempt, Job, Progress, Spec};
 pub use request::{Delay, Fault, NewJob, NewJobError};

@@ -132,6 +132,13 @@ name!(
     "a queue is 1 to 64 characters of a-z, 0-9, '_' and '-', and begins with a letter or digit"
 );
 name!(
+    /// Names a schedule: 1 to 50 of `a`–`z`, `0`–`9`, `_`, `-`, the first a letter or digit. Shorter than other names,
+    /// because the tag of its jobs has to hold it.
+    ScheduleName,
+    |text| text.len() <= 50 && is_name(text, b"_-"),
+    "a schedule is 1 to 50 characters of a-z, 0-9, '_' and '-', and begins with a letter or digit"
+);
+name!(
     /// A word by which the caller finds its jobs again: 1 to 64 characters, none of them a control character.
     Tag,
     |text| (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control),
@@ -175,6 +182,9 @@ mod tests {
         }
         assert!(KindName::new("invoice.render").is_ok());
         assert!(KindName::new(".render").is_err());
+        assert!(ScheduleName::new("nightly-2").is_ok());
+        assert!(ScheduleName::new(&"s".repeat(50)).is_ok());
+        assert!(ScheduleName::new(&"s".repeat(51)).is_err());
         assert!(Tag::new("Über 100 €").is_ok());
         assert!(Tag::new(&"ä".repeat(64)).is_ok());
         assert!(Tag::new(&"ä".repeat(65)).is_err());

@@ -237,6 +237,18 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 8] = [
+        Self::Completed,
+        Self::Skipped,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Panicked,
+        Self::Canceled,
+        Self::Interrupted,
+        Self::Snoozed,
+    ];
+
     /// The outcome as it is written.
     pub const fn as_str(self) -> &'static str {
         match self {

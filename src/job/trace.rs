@@ -9,6 +9,8 @@ const STATE_BYTES: usize = 512;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trace {
     id: u128,
+    /// The span that submitted the job.
+    span: u64,
     flags: u8,
     state: Option<Box<str>>,
 }
@@ -27,7 +29,29 @@ impl Trace {
             (1..=STATE_BYTES).contains(&state.len()) && state.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         };
         let state = state.map(str::trim).filter(fits).map(Into::into);
-        Some(Self { id, flags: u8::try_from(flags).ok()?, state })
+        let (span, flags) = (u64::try_from(span).ok()?, u8::try_from(flags).ok()?);
+        Some(Self { id, span, flags, state })
+    }
+
+    /// The same trace, seen from another of its spans.
+    #[must_use]
+    pub fn from_span(self, span: u64) -> Self {
+        Self { span, ..self }
+    }
+
+    /// By what all of its spans are known.
+    pub fn id(&self) -> u128 {
+        self.id
+    }
+
+    /// The span that submitted the job.
+    pub fn span(&self) -> u64 {
+        self.span
+    }
+
+    /// What the caller asked for: bit 0 says that the trace is recorded.
+    pub fn flags(&self) -> u8 {
+        self.flags
     }
 
     /// `traceparent` for a call of the job, which is the span `span`.
@@ -63,6 +87,10 @@ mod tests {
         assert_eq!(trace.parent(0xab), "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000ab-01");
         assert_eq!(trace.parent(0), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000001-01");
         assert_eq!(trace.state(), Some("a=1,b=2"));
+        assert_eq!((trace.span(), trace.flags()), (0x00f0_67aa_0ba9_02b7, 1));
+        assert_eq!(trace.parent(trace.span()), PARENT);
+        assert_eq!(trace.id(), 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+        assert_eq!(trace.clone().from_span(7).span(), 7);
         assert!(Trace::parse(&format!("{}-more", PARENT.replacen("00", "cc", 1)), None).is_some());
         for (length, kept) in [(512, true), (513, false)] {
             assert_eq!(Trace::parse(PARENT, Some(&"x".repeat(length))).unwrap().state().is_some(), kept);

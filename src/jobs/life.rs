@@ -25,6 +25,7 @@ impl Jobs {
     pub(super) async fn change(&self, id: JobId, change: Change) -> Result<Arc<Job>, ApplyError> {
         let (progress, cancel) =
             (matches!(change, Change::Progress { .. }), matches!(change, Change::Cancel));
+        let settled = matches!(change, Change::Settle { .. });
         let told = !matches!(change, Change::Progress { told: false, .. });
         let now = self.0.clock.now();
         let job = self.0.store.apply(id, change, now).await?;
@@ -39,6 +40,9 @@ impl Jobs {
                 self.0.finished.fetch_add(1, Ordering::Relaxed);
                 if let Some(line) = self.line_of(&job) {
                     line.finished_one();
+                    if !settled {
+                        line.meter.finished(&job.spec.kind, job.state.name());
+                    }
                 }
                 self.0.waiters.tell(id);
             } else if job.wakes_at().is_some()
@@ -72,7 +76,12 @@ impl Jobs {
         match self.change(id, Change::Start).await {
             // It came too late, and was skipped instead.
             Ok(job) if job.state.is_terminal() => Ok(Started::Leave),
-            Ok(job) => Ok(Started::Run(job)),
+            Ok(job) => {
+                if let (1, Some(line), Some(started_at)) = (job.runs, self.line_of(&job), job.started_at) {
+                    line.meter.waited(&job.spec.kind, started_at.since(job.run_at));
+                }
+                Ok(Started::Run(job))
+            }
             Err(ApplyError::NotFound | ApplyError::Refused(_) | ApplyError::KeyHeld(_)) => Ok(Started::Leave),
             Err(ApplyError::Store(error)) => Err(error),
         }
@@ -81,7 +90,12 @@ impl Jobs {
     /// Records how a run ended: the only way a job changes state after it was taken. A run that was settled before, or
     /// is not the one under way, is refused.
     pub(crate) async fn settle(&self, id: JobId, run: u32, ending: Ending) -> Result<Arc<Job>, ApplyError> {
-        self.change(id, Change::Settle { run, ending }).await
+        let job = self.change(id, Change::Settle { run, ending }).await?;
+        if let (Some(line), Some(last)) = (self.line_of(&job), job.attempts.last()) {
+            let run = last.finished_at.since(last.started_at);
+            line.meter.settled(&job.spec.kind, last.outcome, run, job.state.name());
+        }
+        Ok(job)
     }
 
     /// What an attempt of this job said, without the secrets of its payload and what else looks like one.

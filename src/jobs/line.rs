@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::flow::{Configured, Flow};
 use crate::clock::Clock;
 use crate::job::{QueueName, RateLimit};
+use crate::metrics::QueueMeter;
 use crate::queue::Queue;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +36,8 @@ pub(crate) struct Line {
     pub(crate) enqueue_wait: Duration,
     /// What lets its jobs begin.
     pub(crate) flow: Flow,
+    /// What Prometheus is told of it.
+    pub(crate) meter: QueueMeter,
     /// Rung when a job gets another due time.
     pub(crate) due_changed: Notify,
     finished: AtomicU64,
@@ -49,6 +52,7 @@ impl Line {
         queue: Arc<dyn Queue>,
         settings: &QueueSettings,
         clock: &Clock,
+        meter: QueueMeter,
     ) -> Self {
         let QueueSettings { concurrency, rate_limit, enqueue_wait, capacity: _ } = *settings;
         Self {
@@ -56,6 +60,7 @@ impl Line {
             queue,
             enqueue_wait,
             flow: Flow::new(Configured { concurrency, rate_limit }, clock),
+            meter,
             due_changed: Notify::new(),
             finished: AtomicU64::new(0),
             measured: AtomicU64::new(0),
@@ -101,8 +106,9 @@ mod tests {
     fn throughput_follows_what_finished() {
         let settings =
             QueueSettings { capacity: 1, concurrency: 1, enqueue_wait: Duration::ZERO, rate_limit: None };
-        let queue = Arc::new(MemoryQueue::new(1));
-        let line = Line::new(QueueName::new("default").unwrap(), queue, &settings, &Clock::system());
+        let name = QueueName::new("default").unwrap();
+        let meter = crate::metrics::Metrics::off().queue(&name);
+        let line = Line::new(name, Arc::new(MemoryQueue::new(1)), &settings, &Clock::system(), meter);
         assert_eq!(line.seconds_for(10), None);
         for _ in 0..20 {
             line.finished_one();

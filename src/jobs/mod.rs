@@ -2,6 +2,7 @@
 //!
 //! Everything that reaches a job from outside or from a worker goes through [`Jobs`].
 
+mod counted;
 mod flow;
 mod life;
 mod line;

@@ -312,7 +312,6 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::jobs::QueueSettings;
     use crate::queue::{Closed, Consumer, MemoryQueue, Queue, ReserveManyError};
     use futures_util::future::BoxFuture;
@@ -368,12 +367,9 @@ mod tests {
                 enqueue_wait: std::time::Duration::ZERO,
                 rate_limit: None,
             };
-            let line = Line::new(
-                QueueName::new("default").unwrap(),
-                Arc::<Contested>::clone(&queue),
-                &settings,
-                &Clock::system(),
-            );
+            let (name, clock) = (QueueName::new("default").unwrap(), crate::clock::Clock::system());
+            let meter = crate::metrics::Metrics::off().queue(&name);
+            let line = Line::new(name, Arc::<Contested>::clone(&queue), &settings, &clock, meter);
             let slot = spare_room(&line);
             assert_eq!(slot.is_some(), spare, "{waiting} wait");
             assert_eq!(queue.depth(), 8, "{waiting} wait");

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::counted::counting;
 use super::line::{Line, QueueSettings};
 use super::running::Running;
 use super::waiters::Waiters;
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::event::Events;
 use crate::handler::Registry;
 use crate::job::{Job, JobId, QueueName};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::redact::Redactor;
 use crate::store::{Durability, ListQuery, Page, Store, StoreError};
@@ -33,6 +35,7 @@ pub(super) struct Inner {
     pub(super) waiters: Waiters,
     pub(super) running: Running,
     pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
     redactor: Redactor,
     gate: Gate,
     /// Jobs that came to their end since the start.
@@ -70,8 +73,23 @@ impl Jobs {
         queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
         limits: Limits,
     ) -> Self {
+        Self::measured(clock, registry, store, queues, limits, true)
+    }
+
+    /// As [`Self::new`]; with `metrics` off nothing is counted for Prometheus.
+    pub fn measured(
+        clock: Clock,
+        registry: Arc<Registry>,
+        store: Arc<dyn Store>,
+        queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
+        limits: Limits,
+        metrics: bool,
+    ) -> Self {
+        let queues: Vec<_> = queues.into_iter().collect();
+        let metrics = if metrics { counting(&registry, &queues) } else { Metrics::off() };
         let line = |(name, queue, settings): (QueueName, _, _)| {
-            (name.clone(), Arc::new(Line::new(name, queue, &settings, &clock)))
+            let meter = metrics.queue(&name);
+            (name.clone(), Arc::new(Line::new(name, queue, &settings, &clock, meter)))
         };
         let lines = queues.into_iter().map(line).collect();
         Self(Arc::new(Inner {
@@ -84,6 +102,7 @@ impl Jobs {
             waiters: Waiters::default(),
             running: Running::default(),
             limits,
+            metrics,
             gate: Gate::default(),
             finished: AtomicU64::new(0),
         }))

@@ -50,6 +50,11 @@ impl Jobs {
     ///
     /// When the future is dropped the job was accepted whole or not at all.
     pub async fn accept(&self, new: NewJob) -> Result<Accepted, SubmitError> {
+        let meter = self.meter_for(&new);
+        self.accept_one(new).await.inspect_err(|error| self.note_refused(meter, error))
+    }
+
+    async fn accept_one(&self, new: NewJob) -> Result<Accepted, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
@@ -101,6 +106,12 @@ impl Jobs {
     ///
     /// As [`Jobs::submit`].
     pub async fn accept_all(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
+        let meters: Vec<_> = all.iter().map(|new| self.meter_for(new)).collect();
+        let accepted = self.accept_many(all).await;
+        accepted.inspect_err(|error| meters.into_iter().for_each(|meter| self.note_refused(meter, error)))
+    }
+
+    async fn accept_many(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let limit = self.0.limits.batch;
         if all.is_empty() || all.len() > limit {
@@ -334,7 +345,11 @@ impl Jobs {
     /// A job that is in the store goes to where it waits.
     fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
         self.0.events.tell(EventKind::State(job.state.name()), now, job);
-        match (slot, self.line_of(job)) {
+        let line = self.line_of(job);
+        if let Some(line) = line {
+            line.meter.enqueued(&job.spec.kind);
+        }
+        match (slot, line) {
             (Some(slot), _) => slot.push(job.id()),
             (None, Some(line)) => line.due_changed.notify_one(),
             (None, None) => {}

@@ -1,6 +1,7 @@
 //! Why jobs were not accepted.
 
 use crate::job::{Fault, QueueName};
+use crate::metrics::Rejection;
 use crate::store::{InsertError, Limit};
 
 /// Why jobs were not accepted. None of them was.
@@ -44,4 +45,19 @@ pub enum SubmitError {
     /// The store did not keep them.
     #[error("the store did not keep the job")]
     Store(#[source] InsertError),
+}
+
+impl SubmitError {
+    /// By what it is counted.
+    pub(super) const fn reason(&self) -> Rejection {
+        match self {
+            Self::Invalid(_) => Rejection::Invalid,
+            Self::UnknownKind(_) => Rejection::UnknownKind,
+            Self::PayloadTooLarge { .. } => Rejection::PayloadTooLarge,
+            Self::QueueFull { .. } => Rejection::QueueFull,
+            Self::MemoryFull { .. } => Rejection::MemoryFull,
+            Self::Draining => Rejection::Draining,
+            Self::Store(_) => Rejection::Internal,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use super::transport::{Captured, Transport};
 use super::{Draft, Mail, MailFault, Settings, Templates, parse_mailbox};
 use crate::clock::Clock;
 use crate::job::{Fault, JobId, Timestamp};
+use crate::metrics::{Counter, MailOutcome};
 
 /// How long the name of the application may be, in characters.
 const MAX_APP_NAME_CHARS: usize = 100;
@@ -22,6 +23,8 @@ struct Inner {
     from: Mailbox,
     templates: Templates,
     transport: Transport,
+    /// What became of the mails, for Prometheus.
+    outcomes: [Counter; MailOutcome::ALL.len()],
 }
 
 /// What became of a mail that was taken.
@@ -69,7 +72,7 @@ impl Mailer {
         let transport = Transport::new(settings.transport, clock).map_err(|found| faults.extend(found));
         match (from, templates, transport) {
             (Ok(from), Ok(templates), Ok(transport)) if faults.is_empty() => {
-                Ok(Self(Arc::new(Inner { from, templates, transport })))
+                Ok(Self(Arc::new(Inner { from, templates, transport, outcomes: Default::default() })))
             }
             _ => Err(faults),
         }
@@ -101,6 +104,22 @@ impl Mailer {
         mail: &Mail,
         canceled: &CancellationToken,
     ) -> Result<Sent, SendError> {
+        let sent = self.send_uncounted(job, mail, canceled).await;
+        let outcome = match &sent {
+            Ok(_) => MailOutcome::Sent,
+            Err(SendError { retryable: true, .. }) => MailOutcome::Failed,
+            Err(_) => MailOutcome::Refused,
+        };
+        self.0.outcomes[outcome as usize].add_one();
+        sent
+    }
+
+    async fn send_uncounted(
+        &self,
+        job: JobId,
+        mail: &Mail,
+        canceled: &CancellationToken,
+    ) -> Result<Sent, SendError> {
         let message = mail.to_message(job).map_err(|error| SendError {
             code: "mail-invalid".into(),
             message: format!("the mail could not be built: {error}"),
@@ -109,6 +128,11 @@ impl Mailer {
         let response = self.0.transport.send(job, mail, &message, canceled).await?;
         let accepted = mail.recipients().into_iter().map(ToString::to_string).collect();
         Ok(Sent { message_id: mail.message_id(job), accepted, response })
+    }
+
+    /// How many mails came to which end since the start.
+    pub fn outcomes(&self) -> impl Iterator<Item = (MailOutcome, u64)> {
+        MailOutcome::ALL.into_iter().zip(self.0.outcomes.iter().map(Counter::get))
     }
 
     /// The templates.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::backroom::Backroom;
 use super::bounds::MemoryBounds;
 use super::kinds::base_url;
-use super::parts::{guard, mail_settings, service};
+use super::parts::{guard, mail_settings, schedules, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
@@ -112,6 +112,7 @@ impl Builder {
         });
         self = self.register_built_in(mailer.clone());
         self.register_configured(dry);
+        self.check_schedules();
         match mailer {
             Some(mailer) if self.faults.is_empty() => {
                 let Self { registry, config, .. } = self;
@@ -141,8 +142,10 @@ impl Builder {
         let workers_on = self.workers_on.clone();
         let Parts { mailer, registry, config, tls } = self.parts(false)?;
         let spill = config.shutdown.spill_file.as_deref().map(SpillFile::open).transpose()?;
+        let jobs = service(&config, clock.clone(), registry);
         let api = Api {
-            jobs: service(&config, clock.clone(), registry),
+            schedules: schedules(&config, &jobs),
+            jobs,
             phase: Phase::default(),
             closing: CancellationToken::new(),
             mailer,
@@ -152,6 +155,8 @@ impl Builder {
             guard: guard(&config, &clock),
             idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),
             body_timeout: config.server.body_timeout,
+            memory_limit: config.limits.memory,
+            access_log: config.log.access,
         };
         let patience = Patience { ready_delay: config.shutdown.ready_delay, grace: config.shutdown.grace };
         Ok(Prepared { api, tls, workers_on, spill, patience, bounds: MemoryBounds::of(&config) })
@@ -181,19 +186,20 @@ impl Prepared {
         let Self { api, tls: _, workers_on, spill, patience, bounds } = self;
         bounds.log();
         if let Some(spill) = &spill {
-            shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
+            let found = shutdown::take_up(&api.jobs, spill).await.map_err(|error| {
                 match error.downcast::<SpillError>() {
                     Ok(error) => StartError::Spill(error),
                     Err(error) => StartError::Other(error),
                 }
             })?;
+            api.schedules.take_up(found.schedules);
             // From here on the jobs are in memory, and nobody may run them a second time.
             spill.clear()?;
         }
         let stop = Stop::default();
         let pool = {
             let _elsewhere = workers_on.as_ref().map(Handle::enter);
-            Pool::start(api.jobs.clone(), stop.clone())
+            Pool::start_with(api.jobs.clone(), api.schedules.clone(), stop.clone())
         };
         api.phase.ready();
         Ok(Backroom { api, pool, stop, spill, patience, drained: AtomicBool::new(false) })

@@ -8,6 +8,7 @@ mod listening;
 mod outgoing;
 mod parts;
 mod reload;
+mod schedules;
 
 pub use crate::http::openapi;
 pub use backroom::Backroom;

@@ -11,6 +11,7 @@ use crate::http::{self, Guard, GuardSettings, Tokens};
 use crate::jobs::{Jobs, Limits, QueueSettings};
 use crate::mail;
 use crate::queue::{MemoryQueue, Queue};
+use crate::schedules::Schedules;
 use crate::store::{Bounds, MemoryStore, Retention, Store};
 
 /// The service over memory backends.
@@ -34,7 +35,12 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
     });
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
-    Jobs::new(clock, Arc::new(registry), store, queues, limits)
+    Jobs::measured(clock, Arc::new(registry), store, queues, limits, config.metrics.enabled)
+}
+
+/// What makes jobs by itself.
+pub(super) fn schedules(config: &Config, jobs: &Jobs) -> Schedules {
+    Schedules::new(jobs.clone(), config.schedules.values().cloned())
 }
 
 /// Who may call.

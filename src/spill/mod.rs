@@ -25,6 +25,7 @@ use crate::job::{
     ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
     Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Trace, Unique, UniqueKey,
 };
+use crate::schedule::Kept;
 
 const VERSION: u32 = 1;
 
@@ -74,6 +75,8 @@ pub struct Found {
     pub jobs: Vec<Job>,
     /// The lines that are none, with the reason.
     pub rejected: Vec<Rejected>,
+    /// How the schedules stood.
+    pub schedules: Vec<Kept>,
     /// The whole file, and where in it each of the jobs stands.
     content: Vec<u8>,
     lines: Vec<(usize, Range<usize>)>,
@@ -94,6 +97,10 @@ struct Header {
     backroom_spill: u32,
     written_at: Timestamp,
     jobs: usize,
+    /// How the schedules stood. Here, because whoever knows nothing of it reads past it. Each as it stands, so that one
+    /// that cannot be read spoils nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    schedules: Vec<serde_json::Value>,
 }
 
 /// A job as a line of the file.
@@ -251,11 +258,26 @@ impl SpillFile {
     ///
     /// When they are not.
     pub fn write(&self, jobs: &[Arc<Job>], now: Timestamp) -> Result<(), SpillError> {
-        if jobs.is_empty() {
+        self.write_with(jobs, &[], now)
+    }
+
+    /// As [`Self::write`], and how the schedules stand.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn write_with(
+        &self,
+        jobs: &[Arc<Job>],
+        schedules: &[Kept],
+        now: Timestamp,
+    ) -> Result<(), SpillError> {
+        if jobs.is_empty() && schedules.is_empty() {
             return Ok(());
         }
+        let schedules = schedules.iter().filter_map(|kept| serde_json::to_value(kept).ok()).collect();
+        let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len(), schedules };
         replace::replace(&replace::Machine, &self.path, |writer| {
-            let header = Header { backroom_spill: VERSION, written_at: now, jobs: jobs.len() };
             serde_json::to_writer(&mut *writer, &header)?;
             writer.write_all(b"\n")?;
             for job in jobs {
@@ -304,6 +326,14 @@ impl Found {
             return Err(SpillError::Newer { path: path.to_owned(), version: header.backroom_spill });
         }
         let mut found = Self::default();
+        for kept in header.schedules {
+            match serde_json::from_value(kept) {
+                Ok(kept) => found.schedules.push(kept),
+                Err(_) => {
+                    tracing::warn!(file = %path.display(), "how a schedule stood cannot be read: it begins anew");
+                }
+            }
+        }
         let mut seen = std::collections::HashSet::new();
         for (number, at) in lines {
             let read = serde_json::from_slice::<Line>(&content[at.clone()])
@@ -363,7 +393,7 @@ fn lines_of(content: &[u8]) -> impl Iterator<Item = (usize, Range<usize>)> {
 fn add_lines(file: &mut File, length: u64, rejected: &[Rejected], now: Timestamp) -> io::Result<()> {
     if length == 0 {
         // With this line it can be given back under the name of the spill file, once what was wrong is mended.
-        let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0 };
+        let header = Header { backroom_spill: VERSION, written_at: now, jobs: 0, schedules: Vec::new() };
         serde_json::to_writer(&mut *file, &header)?;
         file.write_all(b"\n")?;
     } else {
@@ -426,7 +456,10 @@ impl Line {
                 key: unique.key.clone(),
                 for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),
             }),
-            trace: spec.trace.as_ref().map(|trace| (trace.parent(1), trace.state().map(Into::into))),
+            trace: spec
+                .trace
+                .as_ref()
+                .map(|trace| (trace.parent(trace.span()), trace.state().map(Into::into))),
             result,
             result_expired,
             skip_reason,

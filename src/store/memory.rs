@@ -334,6 +334,10 @@ impl Store for MemoryStore {
         Answer::later(async move { Ok(self.sweep_now(now).await) })
     }
 
+    fn held_bytes(&self) -> Option<u64> {
+        Some(self.memory())
+    }
+
     fn volatile(&self) -> Vec<Arc<Job>> {
         let ids: Vec<JobId> = lock(&self.order).iter().copied().collect();
         let matters = |job: &Job| {

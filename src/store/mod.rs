@@ -147,6 +147,11 @@ pub trait Store: Send + Sync + 'static {
     /// When the backend does not answer.
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<usize, StoreError>>;
 
+    /// How many bytes the jobs take, where that is known.
+    fn held_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// The jobs that would be gone with the process and still matter: everything that is not terminal, the dead letters,
     /// and those that keep their unique key for a while after their end, in the order of their ids. A store that outlives the process has none.
     fn volatile(&self) -> Vec<Arc<Job>>;

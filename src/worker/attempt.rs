@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
@@ -16,6 +17,7 @@ use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultS
 use crate::jobs::{Leash, Place, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
+use crate::telemetry::spans;
 
 /// The longest that a handler can snooze.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
@@ -79,11 +81,20 @@ async fn run_job(desk: &Desk, job: Arc<Job>, place: Place) {
         leash.cancel(desk.jobs.clock().elapsed());
     }
     // A second net: a panic of our own here must not leave the job behind as running.
-    let ending = match AssertUnwindSafe(attempt(desk, &job, registered, &leash)).catch_unwind().await {
+    let span = spans::attempt(&job);
+    let work = attempt(desk, &job, registered, &leash).instrument(span.clone());
+    let ending = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(ending) => ending,
         Err(panic) => desk.failed(&job, AttemptOutcome::Panicked, panicked(&*panic)),
     };
     leash.ended();
+    if !span.is_disabled() {
+        let code = match &ending {
+            Ending::Failed { error, .. } => Some(desk.jobs.redactor().line(&error.code)),
+            _ => None,
+        };
+        spans::ended(&span, ending.outcome(), code.as_deref());
+    }
     let run = Run::of(&job);
     // Let go of the row first: it is then changed where it is, and not in a copy.
     drop(job);

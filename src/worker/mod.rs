@@ -7,6 +7,7 @@ mod dispatcher;
 mod due;
 mod pool;
 mod pulse;
+mod recurring;
 mod supervisor;
 mod turnstile;
 

@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::abandoned::{Abandoned, Counts};
-use super::supervisor::supervise;
-use super::{dispatcher, due, pulse};
+use super::supervisor::{Of, supervise};
+use super::{dispatcher, due, pulse, recurring};
 use crate::handler::Reporter;
 use crate::job::{Ending, Job, JobState, LogLevel, Progress};
 use crate::jobs::{Jobs, Leash};
+use crate::schedules::Schedules;
 
 /// How the pool is told to stop, in three steps. Each includes those before it.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,7 @@ pub struct Pool {
 /// What the tasks of the pool share.
 pub(super) struct Desk {
     pub(super) jobs: Jobs,
+    pub(super) schedules: Schedules,
     pub(super) stop: Stop,
     pub(super) attempts: TaskTracker,
     /// Canceled when no attempt is left and none will follow.
@@ -49,16 +51,28 @@ pub(super) struct Desk {
 }
 
 impl Pool {
-    /// Starts a dispatcher and a due loop for every queue, on the runtime that this is called on.
+    /// Starts a pool without schedules: see [`Self::start_with`].
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     pub fn start(jobs: Jobs, stop: Stop) -> Self {
+        let none = Schedules::new(jobs.clone(), []);
+        Self::start_with(jobs, none, stop)
+    }
+
+    /// Starts a dispatcher and a due loop for every queue, and a loop for every schedule, on the runtime that this is called
+    /// on.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start_with(jobs: Jobs, schedules: Schedules, stop: Stop) -> Self {
         let desk = Arc::new(Desk {
             reporter: Arc::new(ToJobs(jobs.clone())),
             abandoned: Counts::new(jobs.registry()),
             jobs,
+            schedules,
             stop,
             attempts: TaskTracker::new(),
             ended: CancellationToken::new(),
@@ -67,20 +81,27 @@ impl Pool {
         });
         let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
         for line in desk.jobs.lines() {
-            let name = line.name.to_string();
-            let (for_it, of) = ((Arc::clone(&desk), Arc::clone(line)), name.clone());
-            dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of, move || {
+            let of = Of::Queue(line.name.clone());
+            let for_it = (Arc::clone(&desk), Arc::clone(line));
+            dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of.clone(), move || {
                 dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
             let for_it = (Arc::clone(&desk), Arc::clone(line));
-            helpers.spawn(supervise(Arc::clone(&desk), "due loop", name, move || {
+            helpers.spawn(supervise(Arc::clone(&desk), "due loop", of, move || {
                 due::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
+            }));
+        }
+        for schedule in desk.schedules.iter() {
+            let of = Of::Schedule(schedule.schedule().name.to_string());
+            let for_it = (Arc::clone(&desk), Arc::clone(schedule));
+            helpers.spawn(supervise(Arc::clone(&desk), "schedule", of, move || {
+                recurring::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
         }
         helpers.spawn(pass_on_hard_stop(Arc::clone(&desk)));
         let for_it = Arc::clone(&desk);
         let pulse = move || pulse::run(Arc::clone(&for_it));
-        helpers.spawn(supervise(Arc::clone(&desk), "pulse", "all queues".to_owned(), pulse));
+        helpers.spawn(supervise(Arc::clone(&desk), "pulse", Of::Pool, pulse));
         pulse::keep_awake(&desk);
         dispatchers.close();
         helpers.close();
@@ -110,6 +131,11 @@ impl Pool {
     /// How many parts of the pool died and were replaced.
     pub fn restarts(&self) -> u64 {
         self.desk.restarts.load(Ordering::Relaxed)
+    }
+
+    /// The schedules whose jobs are run.
+    pub fn schedules(&self) -> &Schedules {
+        &self.desk.schedules
     }
 
     /// How many attempts are under way.
@@ -176,6 +202,7 @@ impl Desk {
         let Some(Abandoned { total, running, .. }) = self.abandoned.note(&job.spec.kind, leash) else {
             return;
         };
+        self.jobs.metrics().abandoned(&job.spec.kind);
         let cancel_grace_ms = u64::try_from(leash.cancel_grace().as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
             job = %job.id(), kind = %job.spec.kind, queue = %job.spec.queue, attempt = job.attempt,

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 
 use super::attempt::panic_message;
 use super::pool::Desk;
+use crate::job::QueueName;
 
 /// A part that dies so often within [`WINDOW`] is not replaced again.
 const DEATHS_ALLOWED: usize = 5;
@@ -17,8 +18,33 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// The rest before the first replacement; doubled for each further one within the window.
 const FIRST_REST: Duration = Duration::from_millis(50);
 
-/// Runs a part of the pool until it ends by itself; when it panics, runs it again. `of` names whose part it is.
-pub(super) async fn supervise<F>(desk: Arc<Desk>, part: &'static str, of: String, mut live: impl FnMut() -> F)
+/// Whose part of the pool something is.
+#[derive(Clone)]
+pub(super) enum Of {
+    Pool,
+    Queue(QueueName),
+    Schedule(String),
+}
+
+impl Of {
+    fn name(&self) -> &str {
+        match self {
+            Self::Pool => "all queues",
+            Self::Queue(name) => name.as_str(),
+            Self::Schedule(name) => name,
+        }
+    }
+
+    fn queue(&self) -> Option<&QueueName> {
+        match self {
+            Self::Queue(name) => Some(name),
+            Self::Pool | Self::Schedule(_) => None,
+        }
+    }
+}
+
+/// Runs a part of the pool until it ends by itself; when it panics, runs it again.
+pub(super) async fn supervise<F>(desk: Arc<Desk>, part: &'static str, of: Of, mut live: impl FnMut() -> F)
 where
     F: Future<Output = ()>,
 {
@@ -32,14 +58,15 @@ where
         deaths.retain(|death| now.saturating_sub(*death) < WINDOW);
         deaths.push(now);
         desk.restarts.fetch_add(1, Ordering::Relaxed);
+        desk.jobs.metrics().restarted(of.queue());
         if deaths.len() >= DEATHS_ALLOWED {
-            tracing::error!(part, of, reason, "it keeps dying: the server will drain and stop");
+            tracing::error!(part, of = of.name(), reason, "it keeps dying: the server will drain and stop");
             desk.failed.cancel();
             return;
         }
         let rest = FIRST_REST * 2_u32.pow(u32::try_from(deaths.len()).unwrap_or(1) - 1);
         let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
-        tracing::error!(part, of, reason, rest_ms, "it died and will be replaced");
+        tracing::error!(part, of = of.name(), reason, rest_ms, "it died and will be replaced");
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = desk.stop.hard.cancelled() => return,

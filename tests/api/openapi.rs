@@ -12,6 +12,7 @@ use crate::app::{Answer, TestApp, narrow, within};
 use crate::conform::{self, description};
 use crate::guard::{OF_AN_ATTEMPT, READABLE, ROUTES, real, with_tokens};
 use crate::raw::Raw;
+use crate::schedules::{RARE, add};
 
 /// What cannot be brought about here, and why.
 fn elsewhere(operation: &str, status: u16) -> bool {
@@ -20,6 +21,8 @@ fn elsewhere(operation: &str, status: u16) -> bool {
         (_, 500) => true,
         // It takes an attempt that runs in an app; `tests/push/progress.rs` checks those answers.
         ("reportProgress", 200 | 415 | 422) => true,
+        // Two that run the same schedule with one key at once; the same code as for `submitJob`.
+        ("runSchedule", 409) => true,
         _ => false,
     }
 }
@@ -136,6 +139,7 @@ async fn everything_that_is_described_is_seen() {
     bodies_that_are_not_taken().await;
     jobs().await;
     groups().await;
+    schedules_and_metrics().await;
     memory().await;
     under_way().await;
     draining().await;
@@ -306,6 +310,41 @@ async fn groups() {
     app.stop().await;
 }
 
+async fn schedules_and_metrics() {
+    let app = TestApp::with(|config| {
+        add(config, "nightly", RARE, |_| {});
+        add(config, "weekly", RARE, |_| {});
+    })
+    .await;
+    let run = |name: &str| app.request("POST", &format!("/api/schedules/{name}/run"));
+    assert_eq!(Answer::of(run("nightly").header("idempotency-key", "k")).await.status, 202);
+    assert_eq!(Answer::of(run("weekly").header("idempotency-key", "k")).await.status, 422);
+    assert_eq!(Answer::of(run("nightly").header("prefer", "wait=20")).await.status, 303);
+    assert_eq!(Answer::of(run("nope")).await.status, 404);
+    for (path, status) in [
+        ("/api/schedules", 200),
+        ("/api/schedules/nightly", 200),
+        ("/api/schedules/nope", 404),
+        ("/metrics", 200),
+    ] {
+        assert_eq!(app.get(path).await.status, status);
+    }
+    for (name, body, status) in [
+        ("nightly", json!({"paused": true}), 200),
+        ("nightly", json!({"paused": 1}), 422),
+        ("nope", json!({}), 404),
+    ] {
+        let patch = app.request("PATCH", &format!("/api/schedules/{name}")).json(&body);
+        assert_eq!(Answer::of(patch).await.status, status);
+    }
+    let open_metrics = app.request("GET", "/metrics").header("accept", "application/openmetrics-text");
+    assert_eq!(Answer::of(open_metrics).await.status, 200);
+    app.stop().await;
+    let app = TestApp::with(|config| config.metrics.enabled = false).await;
+    assert_eq!(app.get("/metrics").await.status, 404);
+    app.stop().await;
+}
+
 /// A result that had to make way.
 async fn memory() {
     let app = TestApp::with(|config| config.limits.memory = 1 << 20).await;
@@ -354,7 +393,7 @@ async fn under_way() {
 
 /// What a server says that stops.
 async fn draining() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(|config| add(config, "nightly", RARE, |_| {})).await;
     app.hold().await;
     let later = app.submit(&json!({"kind": "act", "delay": "1h"})).await;
     let dead = app.act(&json!({"permanent": "no"})).await;
@@ -370,6 +409,7 @@ async fn draining() {
             ("/api/jobs/batch".to_owned(), json!({"jobs": [{"kind": "act"}]})),
             (format!("/api/jobs/{dead}/retry"), json!({})),
             ("/api/dead-letters/redrive".to_owned(), json!({})),
+            ("/api/schedules/nightly/run".to_owned(), json!({})),
         ] {
             app.post(&path, &body).await.problem(503, "draining");
         }

@@ -5,6 +5,7 @@ mod dead_letters;
 mod killed;
 mod process;
 mod queues;
+mod schedules;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "../support/smtp.rs"]
 mod smtp;

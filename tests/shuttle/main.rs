@@ -16,6 +16,8 @@ pub mod handler;
 pub mod job;
 #[path = "../../src/jobs/mod.rs"]
 pub mod jobs;
+#[path = "../../src/metrics/mod.rs"]
+pub mod metrics;
 #[path = "../../src/queue/mod.rs"]
 pub mod queue;
 #[path = "../../src/redact/mod.rs"]

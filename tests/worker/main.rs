@@ -7,6 +7,7 @@ mod endings;
 mod flow;
 mod order;
 mod progress;
+mod recurring;
 mod rig;
 mod stopping;
 mod stuck;

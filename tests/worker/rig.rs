@@ -10,6 +10,8 @@ use backroom::handler::{Context, Failure, Handler, KindSettings, Outcome, Payloa
 use backroom::job::{Backoff, Jitter, Job, JobId, NewJob, QueueName, RetryPolicy, StateName, Timestamp};
 use backroom::jobs::{Jobs, Limits, QueueSettings};
 use backroom::queue::{MemoryQueue, Queue};
+use backroom::schedule::Schedule;
+use backroom::schedules::Schedules;
 use backroom::store::{MemoryStore, Retention, Store as _};
 use backroom::worker::{Pool, Stop};
 use futures_util::future::BoxFuture;
@@ -49,6 +51,7 @@ pub(crate) struct Setup {
     pub(crate) cancel_grace: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) result_limit: usize,
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 impl Default for Setup {
@@ -60,6 +63,7 @@ impl Default for Setup {
             cancel_grace: Duration::from_secs(5),
             retry: retry(3, Duration::from_secs(10), 1.0),
             result_limit: 1_000,
+            schedules: Vec::new(),
         }
     }
 }
@@ -122,7 +126,8 @@ impl Setup {
         let jobs =
             Jobs::new(Clock::following_tokio(EPOCH), Arc::new(registry), store.clone(), queues, limits);
         let stop = Stop::default();
-        let pool = Pool::start(jobs.clone(), stop.clone());
+        let schedules = Schedules::new(jobs.clone(), self.schedules);
+        let pool = Pool::start_with(jobs.clone(), schedules, stop.clone());
         Rig { jobs, store, pool, stop }
     }
 }

@@ -12,6 +12,8 @@ use crate::http::guard::{Guard, GuardSettings};
 use crate::http::path::Path;
 use crate::http::problem_type::ProblemType;
 use crate::http::routes;
+use crate::http::watch::Route;
+use crate::metrics::Metrics;
 
 /// Describes the API as OpenAPI 3.1.1, in JSON.
 ///
@@ -118,7 +120,7 @@ pub(super) fn mounted() -> Vec<Mounted> {
         cors_origins: Vec::new(),
         public_url: None,
     });
-    let paths = routes::paths(|path| Path::new(path, &guard));
+    let paths = routes::paths(|path| Path::new(path, &guard, Route::new(path, &Metrics::off())));
     let methods =
         paths.iter().flat_map(|path| path.methods().map(|(method, needs)| (path.path(), method, needs)));
     methods.filter(|(_, method, _)| *method != "HEAD").collect()

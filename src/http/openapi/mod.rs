@@ -12,6 +12,7 @@ mod job;
 mod jobs;
 mod kinds;
 mod mail;
+mod metrics;
 mod operation;
 mod page;
 mod page_parts;
@@ -19,6 +20,7 @@ mod problem_examples;
 mod problems;
 mod progress;
 mod queues;
+mod schedules;
 mod schemas;
 mod serve;
 mod server;
@@ -49,9 +51,11 @@ fn resources() -> Vec<Resource> {
         progress::resource(),
         events::resource(),
         queues::resource(),
+        schedules::resource(),
         dead_letters::resource(),
         kinds::resource(),
         mail::resource(),
+        metrics::resource(),
         server::resource(),
     ]
 }

@@ -55,6 +55,9 @@ fn of(kind: ProblemType) -> (&'static str, &'static str, Value) {
             (JOB, "No job has this id. Finished jobs are forgotten after a while; see retention.", none)
         }
         T::QueueNotFound => ("/api/queues/mial", "No queue has this name. There are: default, mail.", none),
+        T::ScheduleNotFound => {
+            ("/api/schedules/nihgtly", "No schedule has this name. Did you mean \"nightly\"?", none)
+        }
         T::MailNotFound => {
             ("/api/mail/{id}", "No captured mail has this id; only the latest are kept.", none)
         }

@@ -151,6 +151,11 @@ impl Captured {
         std::mem::take(&mut *self.lock()).mails.len()
     }
 
+    /// How many bytes they may take.
+    pub fn max_bytes(&self) -> usize {
+        self.0.max_bytes
+    }
+
     /// How many bytes the mails take that are kept.
     pub fn bytes(&self) -> usize {
         self.lock().bytes

@@ -1,0 +1,56 @@
+//! What the service counts for Prometheus, and what it tells beside that.
+
+use std::sync::Arc;
+
+use super::Jobs;
+use super::line::QueueSettings;
+use super::submit_error::SubmitError;
+use crate::handler::Registry;
+use crate::job::{NewJob, QueueName};
+use crate::metrics::{Metrics, QueueMeter};
+use crate::queue::Queue;
+use crate::store::{Counts, StoreError};
+
+impl Jobs {
+    /// What is counted for Prometheus.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// How many jobs of a queue are in which state.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub async fn counts(&self, queue: &QueueName) -> Result<Counts, StoreError> {
+        self.0.store.counts(queue).await
+    }
+
+    /// How many bytes all jobs take, if the store can say so.
+    pub fn held_bytes(&self) -> Option<u64> {
+        self.0.store.held_bytes()
+    }
+
+    /// What is counted of the queue that a job is for, if there is one.
+    pub(super) fn meter_for<'a>(&'a self, new: &NewJob) -> Option<&'a QueueMeter> {
+        let of_kind = || Some(&self.0.registry.get(new.kind.as_str())?.settings.queue);
+        let queue = new.queue.as_ref().or_else(of_kind)?;
+        Some(&self.0.lines.get(queue)?.meter)
+    }
+
+    pub(super) fn note_refused(&self, meter: Option<&QueueMeter>, error: &SubmitError) {
+        match meter {
+            Some(meter) => meter.rejected(error.reason()),
+            None => self.metrics().rejected(error.reason()),
+        }
+    }
+}
+
+/// Counts for these kinds and queues.
+pub(super) fn counting(
+    registry: &Registry,
+    queues: &[(QueueName, Arc<dyn Queue>, QueueSettings)],
+) -> Metrics {
+    let kinds = registry.iter().map(|registered| (&registered.kind, &registered.settings.queue));
+    Metrics::new(queues.iter().map(|(name, ..)| name), kinds)
+}
