@@ -6,7 +6,7 @@ use super::headers::{IDEMPOTENT_REPLAYED, LOCATION, PREFERENCE_APPLIED, RETRY_AF
 use super::operation::{Answer, Operation};
 use super::schemas::{
     ID, and_maybe, closed, example_job, flag, items_of, job_id, kind_name, list, named, object, or_null,
-    queue_name, text, time,
+    queue_name, text, time, words,
 };
 use super::{Resource, job};
 use crate::http::problem_type::ProblemType as T;
