@@ -89,6 +89,7 @@ fn live(store: &MemoryStore, (kind, queue): &(KindName, QueueName), n: u64) {
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     let job = Arc::new(Job::new(spec, JobState::Pending { turn: Some(n), since: at }, None));

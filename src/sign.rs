@@ -20,6 +20,10 @@ const PREFIX: &str = "whsec_";
 const BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// How many secrets may sign at once: the new one and those that are on their way out.
 pub const MAX_SECRETS: usize = 4;
+/// How many signatures of one request are looked at.
+const MAX_SIGNATURES: usize = 16;
+/// How far the time of a request may be from ours, in seconds: as the reference libraries of the standard have it.
+const TOLERANCE: i64 = 5 * 60;
 
 /// One secret: `whsec_` and the base64 of 24 to 64 random bytes.
 pub struct Secret(SecretBox<[u8]>);
@@ -66,11 +70,15 @@ impl Secret {
     }
 
     fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
+        format!("v1,{}", STANDARD.encode(self.hmac(id, timestamp, body).finalize().into_bytes()))
+    }
+
+    fn hmac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = mac(self.0.expose_secret());
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
-        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        mac
     }
 }
 
@@ -92,6 +100,88 @@ impl Signer {
         let timestamp = seconds.to_string();
         let signatures: Vec<String> = self.0.iter().map(|secret| secret.sign(id, &timestamp, body)).collect();
         Signed { id: id.to_owned(), timestamp, signature: signatures.join(" ") }
+    }
+}
+
+/// Verifies requests that a [`Signer`] has signed, or whoever else follows the standard.
+pub struct Verifier(Vec<Secret>);
+
+/// The headers by which a request is verified, as they came.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Presented<'a> {
+    /// `webhook-id`.
+    pub id: Option<&'a str>,
+    /// `webhook-timestamp`.
+    pub timestamp: Option<&'a str>,
+    /// `webhook-signature`.
+    pub signature: Option<&'a str>,
+}
+
+/// Why a request is not to be believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unverified {
+    /// A header is not there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// The time is none.
+    #[error("webhook-timestamp is no number of seconds")]
+    NoTime,
+    /// It was signed too long ago: somebody may have kept it to send it again.
+    #[error("webhook-timestamp is more than 5 minutes ago")]
+    TooOld,
+    /// It was signed too far ahead: one of the two clocks is wrong.
+    #[error("webhook-timestamp is more than 5 minutes ahead")]
+    TooNew,
+    /// It has more signatures than anybody needs.
+    #[error("webhook-signature has more than {MAX_SIGNATURES} signatures")]
+    TooMany,
+    /// It was signed with another secret, or changed on the way.
+    #[error("no signature fits: another secret, or the request was changed on the way")]
+    NoneFits,
+}
+
+impl Verifier {
+    /// Believes what one of these secrets has signed.
+    pub fn new(secrets: Vec<Secret>) -> Self {
+        Self(secrets)
+    }
+
+    /// Verifies a body with its headers. `seconds` is the time, since 1970.
+    ///
+    /// Signatures are compared in constant time. Those of other versions than `v1` are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not to be believed.
+    pub fn verify(&self, presented: Presented<'_>, body: &[u8], seconds: i64) -> Result<(), Unverified> {
+        let id = presented.id.filter(|id| !id.is_empty()).ok_or(Unverified::Missing("webhook-id"))?;
+        let timestamp = presented.timestamp.ok_or(Unverified::Missing("webhook-timestamp"))?;
+        let signature = presented.signature.ok_or(Unverified::Missing("webhook-signature"))?;
+        if timestamp.is_empty() || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Unverified::NoTime);
+        }
+        let signed: i64 = timestamp.parse().map_err(|_| Unverified::NoTime)?;
+        if signed < seconds.saturating_sub(TOLERANCE) {
+            return Err(Unverified::TooOld);
+        }
+        if signed > seconds.saturating_add(TOLERANCE) {
+            return Err(Unverified::TooNew);
+        }
+        let signatures: Vec<&str> = signature.split(' ').filter(|one| !one.is_empty()).collect();
+        if signatures.len() > MAX_SIGNATURES {
+            return Err(Unverified::TooMany);
+        }
+        let given = signatures.iter().filter_map(|one| STANDARD.decode(one.strip_prefix("v1,")?).ok());
+        let fits = |given: &[u8]| {
+            self.0.iter().any(|secret| secret.hmac(id, timestamp, body).verify_slice(given).is_ok())
+        };
+        if given.into_iter().any(|given| fits(&given)) { Ok(()) } else { Err(Unverified::NoneFits) }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier(…)")
     }
 }
 
@@ -154,6 +244,64 @@ mod tests {
         let signed = signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signed.signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         assert_eq!((&*signed.id, &*signed.timestamp), ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330"));
+    }
+
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const AT: i64 = 1_614_265_330;
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn verified<'a>(
+        change: impl FnOnce(&mut Presented<'a>),
+        body: &[u8],
+        now: i64,
+    ) -> Result<(), Unverified> {
+        let mut presented =
+            Presented { id: Some(ID), timestamp: Some("1614265330"), signature: Some(SIGNATURE) };
+        change(&mut presented);
+        let secrets = vec![Secret::from_random([7; 32]), Secret::parse(SECRET).unwrap()];
+        Verifier::new(secrets).verify(presented, body, now)
+    }
+
+    #[test]
+    fn the_example_of_the_standard_is_verified_and_nothing_that_was_changed() {
+        assert_eq!(verified(|_| {}, BODY, AT), Ok(()));
+        assert_eq!(verified(|_| {}, b"{\"test\": 2432232315}", AT), Err(Unverified::NoneFits));
+        assert_eq!(verified(|p| p.id = Some("msg_other"), BODY, AT), Err(Unverified::NoneFits));
+        assert_eq!(verified(|p| p.timestamp = Some("1614265331"), BODY, AT), Err(Unverified::NoneFits));
+        assert_eq!(verified(|p| p.id = None, BODY, AT), Err(Unverified::Missing("webhook-id")));
+        assert_eq!(verified(|p| p.id = Some(""), BODY, AT), Err(Unverified::Missing("webhook-id")));
+        assert_eq!(verified(|p| p.timestamp = None, BODY, AT), Err(Unverified::Missing("webhook-timestamp")));
+        assert_eq!(verified(|p| p.signature = None, BODY, AT), Err(Unverified::Missing("webhook-signature")));
+        for bad in ["", "soon", "-1", "+1614265330", " 1614265330", "99999999999999999999"] {
+            assert_eq!(verified(|p| p.timestamp = Some(bad), BODY, AT), Err(Unverified::NoTime), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_time_may_be_five_minutes_off() {
+        for (now, ends) in [
+            (AT + 300, Ok(())),
+            (AT + 301, Err(Unverified::TooOld)),
+            (AT - 300, Ok(())),
+            (AT - 301, Err(Unverified::TooNew)),
+        ] {
+            assert_eq!(verified(|_| {}, BODY, now), ends, "{now}");
+        }
+    }
+
+    #[test]
+    fn one_of_several_signatures_is_enough() {
+        let of = |signatures: &str| verified(|p| p.signature = Some(signatures), BODY, AT);
+        assert_eq!(of(&format!("v1,AAAA v1a,x rubbish  {SIGNATURE}")), Ok(()));
+        for none in
+            ["", "v1,", "v1,AAAA", &SIGNATURE[3..], &SIGNATURE.replace("v1,", "v1a,"), &SIGNATURE[..40]]
+        {
+            assert_eq!(of(none), Err(Unverified::NoneFits), "{none}");
+        }
+        let many = |number: usize| "v1,AAAA ".repeat(number - 1) + SIGNATURE;
+        assert_eq!(of(&many(16)), Ok(()));
+        assert_eq!(of(&many(17)), Err(Unverified::TooMany));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use crate::job::{
-    Attempt, Job, JobError, JobId, JobState, KindName, Progress, QueueName, StateName, Tag, Timestamp,
-    Waiting,
+    Attempt, Delivery, Job, JobError, JobId, JobState, KindName, Progress, QueueName, StateName, Tag,
+    Timestamp, Waiting,
 };
 use crate::store::Durability;
 
@@ -62,6 +62,10 @@ impl View<'_> {
             waiting,
             error: job.error.as_deref(),
             attempts: &job.attempts,
+            callback: job
+                .wanted()
+                .and_then(|wanted| wanted.callback.as_ref())
+                .map(|callback| CallbackView { url: callback.shown(), state: job.callback_state() }),
             links: Links {
                 job: self.url(id, ""),
                 status: self.url(id, "/status"),
@@ -140,6 +144,7 @@ struct Shown<'a> {
     waiting: Option<Waiting>,
     error: Option<&'a JobError>,
     attempts: &'a [Attempt],
+    callback: Option<CallbackView>,
     links: Links<'a>,
     /// Only in the answer to a submission, and only when it was the same work as this job.
     #[serde(skip_serializing_if = "is_false")]
@@ -149,6 +154,13 @@ struct Shown<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 const fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[derive(Serialize)]
+struct CallbackView {
+    /// Without what may be secret in it.
+    url: String,
+    state: Delivery,
 }
 
 #[derive(Serialize)]

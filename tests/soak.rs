@@ -130,6 +130,7 @@ fn what_is_counted_is_what_is_taken() {
             tags: Box::default(),
             unique: None,
             trace: None,
+            notices: None,
             log: JobLog::default(),
         };
         let job = Job::new(spec, JobState::Pending { turn: Some(n), since: at }, None);

@@ -85,10 +85,10 @@ mod tests {
     #[test]
     fn the_shipped_configuration_is_sound() {
         let said = checked(&[]).unwrap();
-        assert!(said.starts_with("ok: 2 queues, "), "{said}");
-        assert!(said.contains("\nmemory: 533.0 MiB at most: jobs 256.0 MiB, "), "{said}");
+        assert!(said.starts_with("ok: 3 queues, "), "{said}");
+        assert!(said.contains("\nmemory: 535.0 MiB at most: jobs 256.0 MiB, "), "{said}");
         let less = checked(&["limits.memory=128MiB"]).unwrap();
-        assert!(less.contains("\nmemory: 405.0 MiB at most: jobs 128.0 MiB, "), "{less}");
+        assert!(less.contains("\nmemory: 407.0 MiB at most: jobs 128.0 MiB, "), "{less}");
     }
 
     #[test]

@@ -31,7 +31,26 @@ mod tests {
             let mut script = Vec::new();
             completions(*shell, &mut script).unwrap();
             let script = String::from_utf8(script).unwrap();
-            for command in ["serve", "check", "config", "demo", "health", "openapi", "completions"] {
+            for command in [
+                "serve",
+                "check",
+                "config",
+                "demo",
+                "health",
+                "enqueue",
+                "status",
+                "result",
+                "log",
+                "jobs",
+                "cancel",
+                "retry",
+                "queues",
+                "dead-letters",
+                "schedules",
+                "webhook",
+                "openapi",
+                "completions",
+            ] {
                 assert!(script.contains(command), "{shell}: {command}");
             }
         }

@@ -52,7 +52,7 @@ mod tests {
 
     fn print(set: &[&str], json: bool) -> String {
         let set = set.iter().map(|s| (*s).to_owned()).collect();
-        let loaded = load(Sources { set, ..Sources::default() }, &["email"]).unwrap();
+        let loaded = load(Sources { set, ..Sources::default() }, &["email", "webhook"]).unwrap();
         let mut out = Vec::new();
         print_config(&loaded, &ConfigArgs { json, ..ConfigArgs::default() }, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -71,7 +71,7 @@ mod tests {
         let path = folder.path().join("x.toml");
         std::fs::write(&path, &table).unwrap();
         let file = crate::config::FileSource::Named(path);
-        let loaded = load(Sources { file, ..Sources::default() }, &["email"]).unwrap();
+        let loaded = load(Sources { file, ..Sources::default() }, &["email", "webhook"]).unwrap();
         let values =
             |text: &str| text.lines().map(|l| l.split("   #").next().map(str::to_owned)).collect::<Vec<_>>();
         let mut again = Vec::new();

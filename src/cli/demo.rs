@@ -93,6 +93,7 @@ fn config(folder: &Path) -> Config {
     config.server.bind.set_port(0);
     config.server.http_workers = 1;
     config.shutdown.spill_file = Some(folder.join("spill.jsonl"));
+    config.webhooks.made_secret_file = Some(folder.join("webhook-secret"));
     for policy in config.retry.values_mut() {
         policy.backoff = Backoff::Exponential {
             initial: Duration::from_millis(250),

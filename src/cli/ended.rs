@@ -20,6 +20,11 @@ impl Ended {
         Self { code: exit::CONFIG, message: message.into() }
     }
 
+    /// The command line is wrong, or a file that it names.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: exit::USAGE, message: message.into() }
+    }
+
     /// It failed while running.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { code: exit::FAILED, message: message.into() }

@@ -1,16 +1,20 @@
 //! The command line: what can be typed, and what it does.
 
 mod check;
+mod client;
 mod completions;
 mod config;
 mod demo;
 mod ended;
 mod health;
+mod notify;
 mod openapi;
 mod reload;
 mod serve;
+mod webhook;
 
 pub use check::{check, refused_start};
+pub use client::{Access, ClientCommand, Target, client};
 pub use completions::completions;
 pub use config::print_config;
 pub use demo::demo;
@@ -18,6 +22,7 @@ pub use ended::Ended;
 pub use health::health;
 pub use openapi::print_openapi;
 pub use serve::serve;
+pub use webhook::{ListenArgs, WebhookArgs, WebhookCommand, webhook};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,6 +47,14 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// It stopped, but work was lost.
     pub const LOST: u8 = 3;
+    /// The job that was asked for is a dead letter.
+    pub const DEAD_LETTERED: u8 = 4;
+    /// It has not ended yet.
+    pub const UNFINISHED: u8 = 5;
+    /// It was canceled.
+    pub const CANCELED: u8 = 6;
+    /// It was skipped.
+    pub const SKIPPED: u8 = 7;
     /// The configuration is wrong (`EX_CONFIG` of sysexits).
     pub const CONFIG: u8 = 78;
 }
@@ -59,12 +72,17 @@ Examples:
   backroom --set server.bind=127.0.0.1:0 --set server.address_file=address.txt
   BACKROOM_QUEUES__MAIL__CONCURRENCY=8 backroom serve
   backroom check --config config/production.toml
+  backroom enqueue noop '{\"sleep\": \"2s\"}' --wait
 
 Exit codes:
   0   nothing was lost
   1   it failed while running
   2   the command line is wrong
   3   it stopped, but work was lost (the ids are in the log)
+  4   enqueue --wait, status, result: the job is a dead letter
+  5   ... it has not ended yet
+  6   ... it was canceled
+  7   ... it was skipped
   78  the configuration is wrong";
 
 const SERVE_HELP: &str = "\
@@ -131,6 +149,11 @@ pub enum Command {
                             HEALTHCHECK CMD [\"backroom\", \"health\", \"--timeout\", \"2s\"]\n  \
                             HEALTHCHECK CMD [\"backroom\", \"health\", \"--server\", \"https://127.0.0.1:8080\", \"--insecure\"]")]
     Health(HealthArgs),
+    /// The commands that speak to a running server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
+    /// Receive webhooks while developing
+    Webhook(WebhookArgs),
     /// Write the description of the API (OpenAPI 3.1) to standard output
     #[command(after_help = "A running server gives the same at /openapi.json, and as a page at /docs.\n\n\
                             Example:\n  backroom openapi > openapi.json")]
@@ -160,15 +183,9 @@ pub struct ConfigArgs {
 /// Says which server to ask.
 #[derive(Clone, PartialEq, Eq, Args, Debug)]
 pub struct HealthArgs {
-    /// The server's address
-    #[arg(long, value_name = "URL", env = "BACKROOM_URL", default_value = "http://127.0.0.1:8080", value_parser = server_url)]
-    pub server: String,
-    /// PEM file with the authority that signed the server's certificate, when it is none that the system trusts
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub ca_file: Option<PathBuf>,
-    /// Take any certificate: for a probe on the server's own host, where its name is another
-    #[arg(long)]
-    pub insecure: bool,
+    /// The server.
+    #[command(flatten)]
+    pub target: Target,
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = some_time)]
     pub timeout: Duration,
@@ -187,7 +204,14 @@ impl Cli {
             Some(Command::Serve(options) | Command::Check(options)) => options,
             Some(Command::Config(args)) => &args.options,
             None => &none,
-            Some(Command::Demo | Command::Health(_) | Command::Openapi | Command::Completions { .. }) => {
+            Some(
+                Command::Demo
+                | Command::Health(_)
+                | Command::Client(_)
+                | Command::Webhook(_)
+                | Command::Openapi
+                | Command::Completions { .. },
+            ) => {
                 return if self.before == none {
                     Ok(none)
                 } else {
@@ -218,15 +242,6 @@ impl ConfigOptions {
             set: self.set.clone(),
         }
     }
-}
-
-/// An `http` or `https` URL, without a slash at its end, so that a path can be put behind it.
-fn server_url(text: &str) -> Result<String, &'static str> {
-    let url = reqwest::Url::parse(text).map_err(|_| "write a URL, as in http://127.0.0.1:8080")?;
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-        return Err("write http:// or https://, without query and fragment");
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn some_time(text: &str) -> Result<Duration, String> {
@@ -291,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_reads_no_configuration_refuses_to_be_given_one() {
-        for command in ["demo", "health", "openapi", "completions bash"] {
+        for command in ["demo", "health", "openapi", "completions bash", "jobs", "queues", "webhook listen"] {
             for option in ["--config a", "--set x.y=1"] {
                 for line in [format!("backroom {option} {command}"), format!("backroom {command} {option}")] {
                     let ended = parse(&line).and_then(|cli| cli.config_options());
@@ -313,10 +328,11 @@ mod tests {
         let args = health("backroom health --server https://h/base/ --timeout 250ms");
         let server = "https://h/base".to_owned();
         let timeout = Duration::from_millis(250);
-        assert_eq!(args, HealthArgs { server, ca_file: None, insecure: false, timeout });
-        let args = health("backroom health --ca-file ca.pem");
-        assert_eq!((args.ca_file, args.insecure), (Some("ca.pem".into()), false));
-        assert!(health("backroom health --insecure").insecure);
+        let target = Target { server, ca_file: None, insecure: false };
+        assert_eq!(args, HealthArgs { target, timeout });
+        let target = health("backroom health --ca-file ca.pem").target;
+        assert_eq!((target.ca_file, target.insecure), (Some("ca.pem".into()), false));
+        assert!(health("backroom health --insecure").target.insecure);
         assert_eq!(health("backroom health --server http://h").timeout, Duration::from_secs(5));
         for bad in [
             "--server h:80",
@@ -344,7 +360,8 @@ mod tests {
     #[test]
     fn the_help_names_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
-        for code in [exit::OK, exit::FAILED, exit::USAGE, exit::LOST, exit::CONFIG] {
+        let ends = [exit::DEAD_LETTERED, exit::UNFINISHED, exit::CANCELED, exit::SKIPPED];
+        for code in [exit::OK, exit::FAILED, exit::USAGE, exit::LOST, exit::CONFIG].into_iter().chain(ends) {
             assert!(help.contains(&format!("\n  {code} ")), "{code} is not in:\n{help}");
         }
     }

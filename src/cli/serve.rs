@@ -4,6 +4,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::notify::Notify;
 use super::reload::Reloading;
 use super::{Ended, exit};
 use crate::config::{AuthMode, Loaded, MailTransport, Refused};
@@ -28,6 +29,7 @@ pub async fn serve(
     let mut reloading = Reloading::new(read, level, &config, loaded.effective);
     // Before anything is taken in: a signal that comes early must not kill.
     let mut signals = Signals::new()?;
+    let notify = Notify::from_environment();
     let open = config.auth.mode == AuthMode::None && !config.server.bind.ip().is_loopback();
     let mail = match config.mail.transport {
         MailTransport::Capture => "capture",
@@ -43,11 +45,14 @@ pub async fn serve(
         );
     }
 
+    notify.ready(&format!("listening on {scheme}://{address}"));
+
     let reason = tokio::select! {
         name = signals.next(|| reloading.run(server.reload())) => name,
         () = server.backroom().pool().failed() => "a part of the pool keeps dying",
     };
     tracing::info!(reason, hint = "a second signal skips the waiting", "stopping");
+    notify.stopping();
     let failed = server.backroom().pool().has_failed();
     let hurry = CancellationToken::new();
     let report = {

@@ -13,6 +13,7 @@ pub(super) const HEADER_TIMEOUT: Durations = Duration::from_millis(10)..=Duratio
 pub(super) const BODY_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
 pub(super) const WRITE_TIMEOUT: Durations = Duration::from_millis(10)..=Duration::from_mins(10);
 pub(super) const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+pub(super) const MAX_HUB_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 pub(super) const KEEP_ALIVE: Durations = Duration::ZERO..=Duration::from_hours(1);
 
 pub(super) const NAMES: RangeInclusive<usize> = 0..=100;

@@ -13,7 +13,7 @@ use super::run::Run;
 use super::schedules;
 use super::server::check_public_url;
 use super::tree::dotted;
-use crate::job::{Backoff, RetryPolicy, format_duration};
+use crate::job::{Backoff, NOTICES, RetryPolicy, format_duration};
 
 impl Config {
     /// Says what in it would panic or misbehave, each as `key: reason`. Of what [`load`](super::load) returns: nothing.
@@ -96,10 +96,18 @@ impl Config {
         faults.duration("server.body_timeout", server.body_timeout, &bounds::BODY_TIMEOUT);
         faults.duration("server.write_timeout", server.write_timeout, &bounds::WRITE_TIMEOUT);
         faults.number("server.max_connections", server.max_connections, &bounds::MAX_CONNECTIONS);
+        let hub = server.max_hub_connections;
+        faults.number("server.max_hub_connections", hub, &bounds::MAX_HUB_CONNECTIONS);
         faults.duration("server.keep_alive", server.keep_alive, &bounds::KEEP_ALIVE);
     }
 
     fn queue_faults(&self, faults: &mut Faults) {
+        if !self.queues.contains_key(NOTICES) {
+            faults.note(
+                &format!("queues.{NOTICES}"),
+                "is required: webhooks and mails that tell of jobs wait there",
+            );
+        }
         for (name, queue) in &self.queues {
             let key = |member: &str| format!("queues.{name}.{member}");
             faults.number(&key("capacity"), queue.capacity, &bounds::CAPACITY);
@@ -252,7 +260,7 @@ mod tests {
         assert_eq!(queue(0, 1), ["queues.mail.capacity: must be from 1 to 1000000 (found 0)"]);
         assert_eq!(
             faults(|config| config.queues.retain(|name, _| name.as_str() != "mail")),
-            ["kinds.email.queue: unknown queue \"mail\"; there are: default"]
+            ["kinds.email.queue: unknown queue \"mail\"; there are: default, notices"]
         );
         assert_eq!(
             faults(|config| config.defaults.retry = "standrd".into()),
@@ -272,6 +280,7 @@ mod tests {
             (server.http_workers, server.body_limit) = (257, 0);
             (server.header_timeout, server.keep_alive) = (Duration::ZERO, long);
             (server.body_timeout, server.write_timeout, server.max_connections) = (long, long, 0);
+            server.max_hub_connections = 0;
             server.public_url = Some("https://h/".into());
             let kind = config.kinds.get_mut("noop").unwrap();
             *kind = Kind {
@@ -301,6 +310,7 @@ mod tests {
                 "server.body_timeout",
                 "server.write_timeout",
                 "server.max_connections",
+                "server.max_hub_connections",
                 "server.keep_alive",
                 "queues.default.capacity",
                 "queues.default.concurrency",

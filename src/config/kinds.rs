@@ -14,7 +14,7 @@ use super::run::Run;
 use super::schema::read_schema;
 use super::tree::dotted;
 use crate::handler::{KindSettings, UniqueBy};
-use crate::job::{KindName, QueueName, RetryPolicy, Unique};
+use crate::job::{KindName, NOTICES, QueueName, RetryPolicy, Unique};
 
 /// Says what is special about one kind. `None`: what [`Defaults`] say.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -157,13 +157,27 @@ pub(super) fn unknown_references(
             unknown.push((format!("{key}.retry"), format!("unknown retry profile {profile:?}; {instead}")));
         }
     };
+    let mut misplaced = Vec::new();
+    let mut place = |key: &str, kind: &str, queue: Option<&QueueName>| {
+        let is_of_notices = queue.is_some_and(|queue| queue.as_str() == NOTICES);
+        if kind == "webhook" && queue.is_some() && !is_of_notices {
+            misplaced
+                .push((format!("{key}.queue"), format!("must be {NOTICES:?}: webhooks wait there only")));
+        } else if kind != "webhook" && is_of_notices {
+            let reason = format!("must not be {NOTICES:?}: that is for the notices of the server itself");
+            misplaced.push((format!("{key}.queue"), reason));
+        }
+    };
     if let Some(defaults) = defaults {
+        place("defaults", "", Some(&defaults.queue));
         check("defaults", Some(&defaults.queue), Some(&defaults.retry));
     }
     for (name, kind) in kinds {
         let key = dotted(&["kinds".to_owned(), name.to_string()]);
+        place(&key, name.as_str(), kind.queue.as_ref());
         check(&key, kind.queue.as_ref(), kind.retry.as_ref());
     }
+    unknown.extend(misplaced);
     unknown
 }
 
@@ -279,7 +293,7 @@ mod tests {
         assert_eq!(
             faults(&["kinds.email.retry=patent", "defaults.queue=x", "defaults.retry=Standard"]),
             [
-                "--set: defaults.queue: unknown queue \"x\"; there are: default, mail",
+                "--set: defaults.queue: unknown queue \"x\"; there are: default, mail, notices",
                 "--set: defaults.retry: unknown retry profile \"Standard\"; did you mean \"standard\"?",
                 "--set: kinds.email.retry: unknown retry profile \"patent\"; did you mean \"patient\"?",
             ]

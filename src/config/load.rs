@@ -378,7 +378,7 @@ mod tests {
         let held: usize = queues.values().map(|q| q.capacity + q.concurrency).sum();
         let finished = retention.max_finished * (limits.payload + limits.result + 2048);
         let worst = held * (limits.payload + 2048) + finished;
-        assert_eq!(worst >> 20, 987, "the sum in production.toml");
+        assert_eq!(worst >> 20, 1021, "the sum in production.toml");
         assert!(worst as u64 <= limits.memory, "nothing makes way before its time");
         assert_eq!(auth.tokens.len(), 3);
     }

@@ -53,7 +53,7 @@ pub use limits::{Limits, Retention};
 pub use load::{Config, EffectiveValue, Loaded, Refused, examine, load};
 pub use mail::{Mail, MailTransport};
 pub use metrics::Metrics;
-pub use outgoing::{Http, Webhooks};
+pub use outgoing::{Http, Webhooks, webhook_verifier};
 pub use queues::Queue;
 pub use run::{Push, Run};
 pub(crate) use schema::read_schema;

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::reader::{Reader, Section};
 use crate::egress::Allow;
-use crate::sign::{MAX_SECRETS, Secret, Signer};
+use crate::sign::{MAX_SECRETS, Secret, Signer, Verifier};
 
 /// How many entries a list of allowed targets may have.
 const MAX_ALLOWED: usize = 1_000;
@@ -55,6 +55,15 @@ impl Webhooks {
     pub fn signer(&self) -> Result<Option<Signer>, &'static str> {
         self.secret.as_ref().map(|text| secrets(text.expose_secret()).map(Signer::new)).transpose()
     }
+}
+
+/// A verifier by secrets that are written as in `webhooks.secret` or in the file of `webhooks.secret_file`.
+///
+/// # Errors
+///
+/// What is wrong with them; never quotes them.
+pub fn webhook_verifier(text: &str) -> Result<Verifier, &'static str> {
+    secrets(text).map(Verifier::new)
 }
 
 fn allow(s: &mut Section<'_>) -> Vec<Allow> {

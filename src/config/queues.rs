@@ -53,11 +53,12 @@ mod tests {
     use crate::config::testing::{config, faults};
 
     #[test]
-    fn the_shipped_queues_are_two() {
+    fn the_shipped_queues_are_three() {
         let queues = config(&[]).queues;
         let base =
             Queue { capacity: 1000, concurrency: 16, enqueue_wait: Duration::from_secs(1), rate_limit: None };
-        assert_eq!(queues.len(), 2);
+        assert_eq!(queues.len(), 3);
+        assert_eq!(queues["notices"], Queue { concurrency: 32, ..base.clone() });
         assert_eq!(queues["default"], base);
         assert_eq!(queues["mail"], Queue { concurrency: 4, ..base });
     }

@@ -10,6 +10,7 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("server.body_timeout", "10ms", "9ms", "10m", "601s"),
     ("server.write_timeout", "10ms", "9ms", "10m", "601s"),
     ("server.max_connections", "1", "0", "1000000", "1000001"),
+    ("server.max_hub_connections", "1", "0", "1000000", "1000001"),
     ("server.keep_alive", "0s", "-1s", "1h", "3601s"),
     ("queues.default.capacity", "1", "0", "1000000", "1000001"),
     ("queues.default.concurrency", "1", "0", "10000", "10001"),
@@ -84,9 +85,10 @@ fn every_number_with_a_unit_or_range_is_in_the_table() {
             || crate::job::parse_duration(text).is_ok()
             || text.parse::<bytesize::ByteSize>().is_ok();
         // The other queues, profiles and kinds are read by the same code.
-        let repeated = ["queues.mail.", "retry.interactive.", "kinds.email."]
-            .iter()
-            .any(|prefix| value.key.starts_with(prefix));
+        let repeated =
+            ["queues.mail.", "queues.notices.", "retry.interactive.", "kinds.email.", "kinds.webhook."]
+                .iter()
+                .any(|prefix| value.key.starts_with(prefix));
         if ranged && !repeated {
             assert!(
                 RANGES.iter().any(|(key, ..)| *key == value.key),

@@ -32,6 +32,9 @@ pub struct Server {
     pub write_timeout: Duration,
     /// Connections served at the same time: 1 to 1,000,000. More wait to be accepted.
     pub max_connections: usize,
+    /// Connections to the SignalR hub at the same time, those included that are only negotiated: 1 to 1,000,000. More are
+    /// refused.
+    pub max_hub_connections: usize,
     /// How long an idle connection is kept: nothing to 1 h. Zero closes it after each answer.
     pub keep_alive: Duration,
     /// A file that receives the address really listened on, once it is.
@@ -56,6 +59,7 @@ impl Server {
             body_timeout: s.duration("body_timeout", bounds::BODY_TIMEOUT),
             write_timeout: s.duration("write_timeout", bounds::WRITE_TIMEOUT),
             max_connections: s.integer("max_connections", bounds::MAX_CONNECTIONS),
+            max_hub_connections: s.integer("max_hub_connections", bounds::MAX_HUB_CONNECTIONS),
             keep_alive: s.duration("keep_alive", bounds::KEEP_ALIVE),
             address_file: s.path("address_file"),
             allowed_hosts: s.list("allowed_hosts", bounds::NAMES, names::host),

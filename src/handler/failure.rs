@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::job::{Fault, JobError, truncate};
+use crate::job::{Fault, JobError, RetryPolicy, truncate};
 
 /// How long the message of an error may be, in bytes; the rest is cut. It is kept up to ten times with the job.
 const MESSAGE_BYTES: usize = 2_048;
@@ -18,12 +18,19 @@ pub struct Failure {
     message: String,
     retryable: bool,
     retry_after: Option<Duration>,
+    least_rest: Duration,
 }
 
 impl Failure {
     /// An error that a repeat could mend.
     pub fn transient(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), retryable: true, retry_after: None }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            retryable: true,
+            retry_after: None,
+            least_rest: Duration::ZERO,
+        }
     }
 
     /// An error that no repeat would mend: the job becomes a dead letter.
@@ -35,6 +42,13 @@ impl Failure {
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
+        self
+    }
+
+    /// The far side has too much to do: the computed delay is at least this long. What it asked for still wins.
+    #[must_use]
+    pub(crate) fn rest_at_least(mut self, delay: Duration) -> Self {
+        self.least_rest = delay;
         self
     }
 
@@ -59,8 +73,15 @@ impl Failure {
     }
 
     /// What the far side asked for.
+    #[cfg(test)]
     pub(crate) fn asked_delay(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The rest before the next attempt: what the far side asked for, else as the policy computes it by `chance`.
+    pub(crate) fn rest(&self, policy: &RetryPolicy, attempt: u32, chance: f64) -> Duration {
+        let computed = policy.delay(attempt, chance, self.retry_after);
+        if self.retry_after.is_some() { computed } else { computed.max(self.least_rest) }
     }
 }
 
@@ -145,6 +166,24 @@ mod tests {
         let failure = Failure::permanent(String::from("a-secret"), "a secret")
             .hidden(|text| text.replace("secret", "#").into());
         assert_eq!((&*failure.code, &*failure.message, failure.retryable), ("a-#", "a #", false));
+    }
+
+    #[test]
+    fn the_least_rest_holds_unless_the_far_side_asks() {
+        use crate::job::Backoff;
+        let seconds = Duration::from_secs;
+        let policy =
+            RetryPolicy { max_attempts: 3, backoff: Backoff::Delays(vec![seconds(5), seconds(300)]) };
+        let busy = || Failure::transient("x", "y").rest_at_least(seconds(60));
+        for (failure, attempt, rest) in [
+            (Failure::transient("x", "y"), 1, 5),
+            (busy(), 1, 60),
+            (busy(), 2, 300),
+            (busy().retry_after(seconds(7)), 1, 7),
+            (busy().retry_after(seconds(99_999)), 2, 3_600),
+        ] {
+            assert_eq!(failure.rest(&policy, attempt, 0.5), seconds(rest), "{failure:?}");
+        }
     }
 
     #[test]

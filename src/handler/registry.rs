@@ -44,6 +44,8 @@ pub struct Registered {
     pub settings: KindSettings,
     /// What is told about it.
     pub about: About,
+    /// Whether the server alone makes jobs of it.
+    pub internal: bool,
     handler: Box<dyn ErasedHandler>,
 }
 
@@ -87,7 +89,30 @@ impl Registry {
         &mut self,
         name: &str,
         handler: H,
+        settings: KindSettings,
+    ) -> Result<(), RegistryError> {
+        self.add(name, handler, settings, false)
+    }
+
+    /// Adds a handler for jobs that the server makes itself, and nobody else may.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not one, or taken.
+    pub fn register_internal<H: Handler>(
+        &mut self,
+        handler: H,
+        settings: KindSettings,
+    ) -> Result<(), RegistryError> {
+        self.add(<H::Input as Payload>::KIND, handler, settings, true)
+    }
+
+    fn add<H: Handler>(
+        &mut self,
+        name: &str,
+        handler: H,
         mut settings: KindSettings,
+        internal: bool,
     ) -> Result<(), RegistryError> {
         let kind =
             KindName::new(name).map_err(|source| RegistryError::Name { name: name.to_owned(), source })?;
@@ -97,7 +122,8 @@ impl Registry {
         let about = handler.about();
         // What the schema marks is hidden like what the configuration lists.
         settings.sensitive.extend(about.schema.iter().flat_map(Schema::sensitive));
-        let registered = Registered { kind: kind.clone(), settings, about, handler: Box::new(handler) };
+        let registered =
+            Registered { kind: kind.clone(), settings, about, internal, handler: Box::new(handler) };
         self.0.insert(kind, Arc::new(registered));
         Ok(())
     }
@@ -111,6 +137,13 @@ impl Registry {
     pub fn names(&self) -> Vec<&KindName> {
         let mut names: Vec<_> = self.0.keys().collect();
         names.sort();
+        names
+    }
+
+    /// The names of the kinds of which users can make jobs, sorted.
+    pub fn names_of_users(&self) -> Vec<&KindName> {
+        let mut names = self.names();
+        names.retain(|name| self.get(name.as_str()).is_some_and(|registered| !registered.internal));
         names
     }
 

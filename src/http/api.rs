@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::guard::Guard;
+use super::hub::Hub;
 use super::idempotency_memory::Idempotency;
 use crate::job::JobId;
 use crate::jobs::Jobs;
@@ -38,6 +39,8 @@ pub struct Api {
     pub guard: Arc<Guard>,
     /// What was accepted under idempotency keys.
     pub idempotency: Idempotency,
+    /// The connections of the SignalR hub.
+    pub hub: Hub,
     /// How long one request body may take to arrive.
     pub body_timeout: Duration,
     /// Bytes that all jobs may take, for those who watch how near they are.

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::caller::Caller;
+use super::hub;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 
@@ -193,15 +194,16 @@ fn digest(keyed: &Hmac<Sha256>, token: &[u8]) -> [u8; 32] {
     keyed.finalize().into_bytes().into()
 }
 
-/// What a browser sends for want of a better place: its `EventSource` has no headers (contract, section 8). Nowhere but at
-/// event streams, because URLs end up in histories and in the logs of proxies.
+/// What a browser sends for want of a better place: its `EventSource` and `WebSocket` have no headers (contract, section 8).
+/// Nowhere but at event streams and the hub, because URLs end up in histories and in the logs of proxies.
 fn url_tokens(request: &HttpRequest) -> Vec<Cow<'_, str>> {
     let path = request.path();
     let of_job = || {
         let id = path.strip_prefix("/api/jobs/").and_then(|rest| rest.strip_suffix("/events"));
         id.is_some_and(|id| !id.contains('/'))
     };
-    if request.query_string().is_empty() || !(path == "/api/events" || of_job()) {
+    if request.query_string().is_empty() || !(path == "/api/events" || hub::PATHS.contains(&path) || of_job())
+    {
         return Vec::new();
     }
     url::form_urlencoded::parse(request.query_string().as_bytes())
@@ -230,23 +232,29 @@ pub(super) fn refusal(request: &HttpRequest, needs: Needs) -> Problem {
             .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(text))
     };
     match (extensions.get::<Granted>(), needs) {
-        (Some(_), Needs::Role(role)) => {
-            let role = role.as_str();
-            let detail =
-                format!("This needs a token with the role {role}, which the one that was sent has not.");
-            Problem::new(ProblemType::Forbidden, detail).with("role", role)
-        }
-        (Some(_), Needs::SubmitOrRead) => {
-            let detail =
-                "This needs a token with the role submit or read, and the one that was sent has neither.";
-            Problem::new(ProblemType::Forbidden, detail).with("role", Role::Submit.as_str())
-        }
+        (Some(_), Needs::Role(_) | Needs::SubmitOrRead) => lacking(needs),
         // RFC 6750 §3.1: says that a token came and was not known.
         _ if extensions.get::<Unknown>().is_some() => {
             challenge("Bearer realm=\"backroom\", error=\"invalid_token\"")
         }
         _ => challenge("Bearer realm=\"backroom\""),
     }
+}
+
+/// The refusal of a token that is known and not good for this.
+pub(super) fn lacking(needs: Needs) -> Problem {
+    let (role, detail) = match needs {
+        Needs::Role(role) => {
+            let word = role.as_str();
+            (role, format!("This needs a token with the role {word}, which the one that was sent has not."))
+        }
+        Needs::SubmitOrRead | Needs::Nothing => (
+            Role::Submit,
+            "This needs a token with the role submit or read, and the one that was sent has neither."
+                .to_owned(),
+        ),
+    };
+    Problem::new(ProblemType::Forbidden, detail).with("role", role.as_str())
 }
 
 #[cfg(test)]

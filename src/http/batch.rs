@@ -70,6 +70,7 @@ fn under_jobs(error: SubmitError) -> SubmitError {
     let under = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.under("/jobs")).collect();
     match error {
         SubmitError::Invalid(faults) => SubmitError::Invalid(under(faults)),
+        SubmitError::CallbackForbidden(faults) => SubmitError::CallbackForbidden(under(faults)),
         SubmitError::UnknownKind(faults) => SubmitError::UnknownKind(under(faults)),
         SubmitError::PayloadTooLarge { pointer, limit } => {
             SubmitError::PayloadTooLarge { pointer: format!("/jobs{pointer}"), limit }

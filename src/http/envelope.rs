@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::api::Api;
 use super::connection::{Answering, Traffic};
+use super::cors::Page;
 use super::guard::Verdict;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
@@ -148,7 +149,7 @@ fn finish(
     response: ServiceResponse<BoxBody>,
     api: &Api,
     id: HeaderValue,
-    page: Option<HeaderValue>,
+    page: Option<Page>,
 ) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let answer = problem_of(&request, &response, api).map(|problem| {

@@ -63,14 +63,16 @@ fn while_open<T>(connected: Connected, events: impl Stream<Item = T>) -> impl St
     })
 }
 
-const SNAPSHOT: &str = "job.snapshot";
+/// The type of an envelope that says how a job stands.
+pub(super) const SNAPSHOT: &str = "job.snapshot";
 
 fn render(api: Data<Api>) -> Render {
     Box::new(move |event| api.envelope(event.kind, event.at, &event.job))
 }
 
 impl Api {
-    fn envelope(&self, what: impl std::fmt::Display, at: Timestamp, job: &Job) -> Vec<u8> {
+    /// What is told of an event, everywhere.
+    pub(super) fn envelope(&self, what: impl std::fmt::Display, at: Timestamp, job: &Job) -> Vec<u8> {
         self.view().envelope(what, at, job, self.jobs.waiting(job, at))
     }
 }

@@ -9,7 +9,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, Version};
 
 use super::auth::Tokens;
-use super::cors::{self, Cors};
+use super::body;
+use super::cors::{self, Cors, Page};
 use super::host::Authority;
 use super::origin::Origin;
 use super::problem::Problem;
@@ -65,20 +66,17 @@ impl Guard {
     }
 
     /// The page of another origin that a request comes from, if it may use the server.
-    pub(super) fn page(&self, request: &HttpRequest) -> Option<HeaderValue> {
-        self.cors.as_ref()?.page(request)
+    pub(super) fn page(&self, request: &HttpRequest) -> Option<Page> {
+        self.cors.as_ref()?.page(request, self.asks())
     }
 
     /// What an answer tells that page.
-    pub(super) fn tell(
-        &self,
-        page: Option<HeaderValue>,
-    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    pub(super) fn tell(&self, page: Option<Page>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
         self.cors.as_ref().map(|cors| cors.tell(page)).into_iter().flatten()
     }
 
     /// Decides about a request that comes from `page`.
-    pub(super) fn judge(&self, request: &HttpRequest, page: Option<&HeaderValue>) -> Verdict {
+    pub(super) fn judge(&self, request: &HttpRequest, page: Option<&Page>) -> Verdict {
         match self.check(request, page) {
             Ok(()) if page.is_some() && cors::is_preflight(request) => Verdict::Preflight,
             Ok(()) => Verdict::Pass,
@@ -86,17 +84,16 @@ impl Guard {
         }
     }
 
-    fn check(&self, request: &HttpRequest, page: Option<&HeaderValue>) -> Result<(), Problem> {
+    fn check(&self, request: &HttpRequest, page: Option<&Page>) -> Result<(), Problem> {
         // Orchestrators ask these by address. Where there are no tokens that address is a local one.
         let is_probe = || matches!(request.path(), "/livez" | "/readyz");
         let mut host = None;
         if self.local || (!self.allowed_hosts.is_empty() && !is_probe()) {
             host = self.host(request)?;
         }
-        if self.local
-            && page.is_none()
-            && !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        {
+        // A WebSocket begins with a GET, is opened by any page without a question, and writes.
+        let reads = || matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if self.local && page.is_none() && (!reads() || body::is_endless(request)) {
             self.origin(request, host)?;
         }
         if self.asks() { self.tokens.recognize(request) } else { Ok(()) }

@@ -11,7 +11,6 @@ use super::idempotency::{self, Turn};
 use super::idempotency_memory::{Answer, UnderWay};
 use super::prefer::Wait;
 use super::problem::Problem;
-use super::problem_type::ProblemType;
 use super::{body, prefer, request};
 use crate::job::{Job, JobId, NewJob, StateName};
 use crate::jobs::Accepted;
@@ -35,11 +34,7 @@ async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Ht
         Turn::Again(answer) => return again(request, api, &answer).await,
     };
     body::refuse_when_draining(api)?;
-    let draft = request::one(&body, api.jobs.registry())?;
-    if !draft.is_whole() {
-        return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(&api.jobs)));
-    }
-    let new = draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))?;
+    let new = request::whole(&body, &api.jobs)?;
     let job = api.jobs.accept(NewJob { trace: spans::here(request::trace(request)), ..new }).await?;
     answer(request, api, job, under_way).await
 }

@@ -8,11 +8,11 @@ use super::api::Api;
 use crate::handler::{Registered, Schema};
 use crate::job::{Backoff, Jitter, format_duration};
 
-/// Shows every kind that this server runs, by name.
+/// Shows every kind of which jobs can be submitted, by name.
 pub(super) async fn list(api: Data<Api>) -> HttpResponse {
     let registry = api.jobs.registry();
     let items: Vec<Value> = registry
-        .names()
+        .names_of_users()
         .into_iter()
         .filter_map(|name| registry.get(name.as_str()))
         .map(|kind| view(kind))

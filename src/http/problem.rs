@@ -128,6 +128,20 @@ impl Problem {
         Self::new(kind, detail).with("state", state.as_str())
     }
 
+    /// What there is to say about it where there is room for a sentence only: its type, the detail, every fault of a body.
+    pub(super) fn sentence(&self) -> String {
+        let (slug, detail) = (self.0.kind.slug(), self.0.detail.trim_end_matches('.'));
+        let faults = self.0.members.get("errors").and_then(Value::as_array).filter(|faults| faults.len() > 1);
+        let member = |fault: &Value, name: &str| fault[name].as_str().unwrap_or_default().to_owned();
+        let faults = faults
+            .into_iter()
+            .flatten()
+            .map(|fault| format!("; {}: {}", member(fault, "pointer"), member(fault, "detail")));
+        let after = self.0.members.get("retry_after_seconds");
+        let after = after.map(|seconds| format!("; try again after {seconds} s"));
+        format!("{slug}: {detail}{}{}", faults.collect::<String>(), after.unwrap_or_default())
+    }
+
     /// The type.
     pub fn kind(&self) -> ProblemType {
         self.0.kind
@@ -142,7 +156,7 @@ impl Problem {
     pub(super) fn response(&self, base: &str, instance: &str, request_id: &str) -> HttpResponse {
         let inner = &*self.0;
         let kind = match inner.kind {
-            T::NotFound => "about:blank".to_owned(),
+            T::NotFound | T::Conflict | T::Unavailable => "about:blank".to_owned(),
             kind => format!("{base}/problems/{}", kind.slug()),
         };
         let body = Body {

@@ -15,6 +15,7 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         let problem = match error {
             SubmitError::Invalid(faults) => Self::faults(T::ValidationFailed, faults),
+            SubmitError::CallbackForbidden(faults) => Self::faults(T::CallbackUrlForbidden, faults),
             SubmitError::UnknownKind(faults) => Self::faults(T::UnknownKind, faults),
             SubmitError::PayloadTooLarge { pointer, limit } => {
                 let detail =

@@ -117,6 +117,9 @@ const fn advice(kind: ProblemType) -> &'static str {
         T::UnknownKind => {
             "No handler of this name is registered. <code>errors</code> names the nearest one. Nothing was accepted."
         }
+        T::CallbackUrlForbidden => {
+            "<code>callback_url</code> leads to this machine, to a private network, or to another address that requests must              not go to. If it is meant, list it in <code>webhooks.allow</code>. Nothing was accepted."
+        }
         T::IdempotencyKeyReused => {
             "Another request has used this <code>Idempotency-Key</code> within the last 24 hours, with another body. Take a new \
              key for new work."
@@ -139,6 +142,6 @@ const fn advice(kind: ProblemType) -> &'static str {
             "The server is finishing what it has accepted and will stop. Try again after <code>Retry-After</code>, when it \
              has been restarted."
         }
-        T::NotFound => "",
+        T::NotFound | T::Conflict | T::Unavailable => "",
     }
 }

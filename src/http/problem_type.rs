@@ -32,19 +32,24 @@ pub enum ProblemType {
     ValidationFailed,
     UnknownKind,
     IdempotencyKeyReused,
+    CallbackUrlForbidden,
     Internal,
     QueueFull,
     MemoryFull,
     Draining,
     /// A path that does not exist: `about:blank`, whose meaning is that of its status.
     NotFound,
+    /// What cannot be as things stand: `about:blank` too.
+    Conflict,
+    /// Something besides jobs is full: `about:blank` too.
+    Unavailable,
 }
 
 use ProblemType as T;
 
 impl ProblemType {
     /// Every type that has a page.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         T::MalformedRequest,
         T::IdempotencyKeyInvalid,
         T::InvalidCursor,
@@ -71,6 +76,7 @@ impl ProblemType {
         T::ValidationFailed,
         T::UnknownKind,
         T::IdempotencyKeyReused,
+        T::CallbackUrlForbidden,
         T::Internal,
         T::QueueFull,
         T::MemoryFull,
@@ -151,6 +157,11 @@ impl ProblemType {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The idempotency key belongs to another request",
             ),
+            T::CallbackUrlForbidden => (
+                "callback-url-forbidden",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Webhooks must not go to this address",
+            ),
             T::UnknownKind => {
                 ("unknown-kind", StatusCode::UNPROCESSABLE_ENTITY, "There is no such kind of job")
             }
@@ -161,6 +172,8 @@ impl ProblemType {
             T::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "The queue is full"),
             T::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
             T::NotFound => ("", StatusCode::NOT_FOUND, "Not Found"),
+            T::Conflict => ("", StatusCode::CONFLICT, "Conflict"),
+            T::Unavailable => ("", StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, queue_patch};
 use crate::job::{QueueName, RateLimit, Timestamp};
-use crate::jobs::{QueuePatchError, QueueStatus};
+use crate::jobs::{Jobs, QueuePatchError, QueueStatus};
 use crate::store::Durability;
 
 /// Shows how every queue stands.
@@ -27,7 +27,7 @@ pub(super) async fn list(api: Data<Api>) -> Result<HttpResponse, Problem> {
 pub(super) async fn show(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
     match api.jobs.queue(name(&request)).await? {
         Some(status) => Ok(HttpResponse::Ok().json(view(&status))),
-        None => Err(not_found(&api)),
+        None => Err(not_found(&api.jobs)),
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn patch(
     body::require_merge_patch(&request)?;
     let name = name(&request);
     if !api.jobs.has_queue(name) {
-        return Err(not_found(&api));
+        return Err(not_found(&api.jobs));
     }
     if api.jobs.is_draining() {
         return Err(QueuePatchError::Draining.into());
@@ -60,8 +60,9 @@ fn name(request: &HttpRequest) -> &str {
     request.match_info().query("name")
 }
 
-fn not_found(api: &Api) -> Problem {
-    let names: Vec<&str> = api.jobs.queue_names().iter().map(|name| name.as_str()).collect();
+/// No queue of this name, but these.
+pub(super) fn not_found(jobs: &Jobs) -> Problem {
+    let names: Vec<&str> = jobs.queue_names().iter().map(|name| name.as_str()).collect();
     let detail = format!("No queue has this name. There are: {}.", names.join(", "));
     Problem::new(ProblemType::QueueNotFound, detail)
 }

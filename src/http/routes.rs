@@ -12,8 +12,8 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::watch::Route;
 use super::{
-    batch, body, dead_letters, events, job, jobs, kinds, list, mail, metrics, probes, problem_pages,
-    progress, queues, schedules,
+    batch, body, dead_letters, deliveries, events, hub, job, jobs, kinds, list, mail, metrics, probes,
+    problem_pages, progress, queues, schedules,
 };
 
 /// Mounts everything. Pass it to `App::configure`, on a server of your own too.
@@ -37,6 +37,7 @@ pub(super) fn paths(at: impl Fn(&'static str) -> Path) -> Paths {
         .service(at("/api/jobs/{id}/result").read(SUBMIT_OR_READ, job::result))
         .service(at("/api/jobs/{id}/payload").read(OPERATE, job::payload))
         .service(at("/api/jobs/{id}/log").read(SUBMIT_OR_READ, job::log))
+        .service(at("/api/jobs/{id}/deliveries").read(SUBMIT_OR_READ, deliveries::list))
         .service(at("/api/jobs/{id}/events").read(SUBMIT_OR_READ, events::of_job))
         .service(at("/api/events").read(READ, events::of_all))
         .service(at("/api/jobs/{id}/retry").post(OPERATE, job::retry))
@@ -53,6 +54,13 @@ pub(super) fn paths(at: impl Fn(&'static str) -> Path) -> Paths {
         .service(at("/api/mail/{id}").read(READ, mail::show))
         .service(at("/api/mail/{id}/raw").read(READ, mail::raw))
         .service(at("/metrics").read(READ, metrics::show))
+        .service(
+            at("/hubs/jobs")
+                .read(SUBMIT_OR_READ, hub::connect)
+                .post(SUBMIT_OR_READ, hub::send)
+                .delete(SUBMIT_OR_READ, hub::end),
+        )
+        .service(at("/hubs/jobs/negotiate").post(SUBMIT_OR_READ, hub::negotiate))
         .service(at("/livez").read(NOTHING, probes::live))
         .service(at("/readyz").read(NOTHING, probes::ready))
         .service(at("/problems/{slug}").read(NOTHING, problem_pages::page))

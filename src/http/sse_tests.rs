@@ -30,6 +30,7 @@ fn job(sequence: u64) -> Arc<Job> {
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     let mut job = Job::new(spec, JobState::Pending { turn: Some(1), since: AT }, None);

@@ -2,8 +2,7 @@
 //!
 //! It keeps the whole history and plain numbers, and derives from them what a [`Job`] keeps.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -350,6 +349,7 @@ fn new_job(model: &Model, created: i64) -> Job {
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     let state = match model.state {

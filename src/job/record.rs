@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transition};
-use super::{AttemptOutcome, JobId, JobLog, KindName, QueueName, Tag, Timestamp, Trace, Unique};
+use super::{
+    AttemptOutcome, JobId, JobLog, KindName, Notices, QueueName, Tag, Timestamp, Told, Trace, Unique,
+};
 
 /// How many attempts are remembered: the first, and the last nine.
 pub(crate) const ATTEMPTS_KEPT: usize = 10;
@@ -37,6 +39,8 @@ pub struct Spec {
     pub unique: Option<Box<Unique>>,
     /// The trace of the request that submitted it.
     pub trace: Option<Box<Trace>>,
+    /// Who wants to be told of it, or what it is a notice of. Most have neither, and then it takes one word.
+    pub notices: Option<Box<Notices>>,
     /// What its attempts wrote.
     pub log: JobLog,
 }
@@ -68,6 +72,8 @@ pub struct Job {
     pub error: Option<Arc<JobError>>,
     /// The first attempt that ended, and the last nine.
     pub attempts: Vec<Attempt>,
+    /// What became of its notices, once there are any.
+    pub told: Option<Box<Told>>,
 }
 
 /// One run of the handler that has ended.
@@ -123,6 +129,7 @@ impl Job {
             progress: Progress::default(),
             error: None,
             attempts: Vec::new(),
+            told: None,
         }
     }
 
@@ -277,6 +284,7 @@ mod tests {
             tags: Box::default(),
             unique: None,
             trace: None,
+            notices: None,
             log: JobLog::default(),
         };
         Job::new(spec, JobState::Pending { turn: Some(1), since: at(0) }, None)

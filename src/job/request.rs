@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{KindName, QueueName, Tag, Timestamp, Trace, Unique};
+use super::{Callback, KindName, QueueName, Tag, Timestamp, Trace, Unique, Wanted};
 
 /// One thing that is wrong with a request, and where.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -80,6 +80,8 @@ pub struct NewJob {
     pub unique: Option<Unique>,
     /// The trace that it belongs to: what it calls is told of it.
     pub trace: Option<Trace>,
+    /// Who is told of it. Default: nobody.
+    pub wanted: Option<Box<Wanted>>,
 }
 
 impl NewJob {
@@ -105,6 +107,7 @@ impl NewJob {
             tags: Vec::new(),
             unique: None,
             trace: None,
+            wanted: None,
         }
     }
 
@@ -154,6 +157,20 @@ impl NewJob {
     #[must_use]
     pub fn trace(mut self, trace: Trace) -> Self {
         self.trace = Some(trace);
+        self
+    }
+
+    /// Sets where webhooks tell of it, and of what.
+    #[must_use]
+    pub fn callback(mut self, callback: Callback) -> Self {
+        self.wanted.get_or_insert_with(|| Box::new(Wanted::NOBODY)).callback = Some(callback);
+        self
+    }
+
+    /// Sets who gets a mail when it has come to its end: an address, with or without a name.
+    #[must_use]
+    pub fn notify_email(mut self, address: impl Into<Box<str>>) -> Self {
+        self.wanted.get_or_insert_with(|| Box::new(Wanted::NOBODY)).email = Some(address.into());
         self
     }
 

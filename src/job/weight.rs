@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::record::{ATTEMPTS_KEPT, Attempt, Job, Spec, truncate};
 use super::state::{JobError, JobResult, JobState, ResultSlot};
-use super::{Progress, StateName, Tag, Trace, Unique};
+use super::{Notices, Progress, StateName, Tag, Told, Trace, Unique};
 
 /// What the allocator adds to a piece of memory: its header and the rounding up.
 pub(crate) const ALLOCATION: usize = 16;
@@ -36,6 +36,14 @@ impl Job {
         let trace = spec.trace.as_ref().map_or(0, |trace| {
             size_of::<Trace>() + ALLOCATION + trace.state().map_or(0, |state| state.len() + ALLOCATION)
         });
+        let notices = spec.notices.as_ref().map_or(0, |notices| {
+            let texts = match &**notices {
+                Notices::Wanted(wanted) => wanted.bytes(),
+                Notices::Of(notice) => notice.target.len(),
+            };
+            size_of::<Notices>() + 3 * ALLOCATION + texts
+        });
+        let told = self.told.as_ref().map_or(0, |told| size_of::<Told>() + 2 * ALLOCATION + told.bytes());
         let tags: usize = spec.tags.iter().map(tag).sum();
         // A completed job has no attempt before it.
         let least = if self.state.name() == StateName::Completed { 0 } else { HISTORY };
@@ -44,6 +52,8 @@ impl Job {
             + tags
             + unique
             + trace
+            + notices
+            + told
             + spec.log.bytes()
             + self.history().max(least)
             + self.end()
@@ -150,6 +160,7 @@ mod tests {
             tags: tags.iter().map(|tag| Tag::new(tag).unwrap()).collect(),
             unique: None,
             trace: None,
+            notices: None,
             log: JobLog::default(),
         };
         Job::new(spec, JobState::Pending { turn: Some(1), since: at }, None)

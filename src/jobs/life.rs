@@ -28,9 +28,9 @@ impl Jobs {
         let settled = matches!(change, Change::Settle { .. });
         let told = !matches!(change, Change::Progress { told: false, .. });
         let now = self.0.clock.now();
-        let job = self.0.store.apply(id, change, now).await?;
-        let only_told = cancel && job.state.name() == StateName::Processing;
-        let moves = !(progress || only_told);
+        let only_told = |job: &Job| progress || cancel && job.state.name() == StateName::Processing;
+        let (job, notices) = self.apply(id, change, now, |job| !only_told(job)).await?;
+        let moves = !only_told(&job);
         let kind = if moves { EventKind::State(job.state.name()) } else { EventKind::Progress };
         if told {
             self.0.events.tell(kind, now, &job);
@@ -51,6 +51,10 @@ impl Jobs {
                 line.due_changed.notify_one();
             }
         }
+        if moves && job.spec.notices.is_some() {
+            self.count_delivery(&job);
+        }
+        self.announce(&notices, now);
         Ok(job)
     }
 
@@ -76,6 +80,7 @@ impl Jobs {
         match self.change(id, Change::Start).await {
             // It came too late, and was skipped instead.
             Ok(job) if job.state.is_terminal() => Ok(Started::Leave),
+            Ok(job) if job.spec.notices.is_some() && self.leave_unwanted(&job).await? => Ok(Started::Leave),
             Ok(job) => {
                 if let (1, Some(line), Some(started_at)) = (job.runs, self.line_of(&job), job.started_at) {
                     line.meter.waited(&job.spec.kind, started_at.since(job.run_at));

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::flow::{Configured, Flow};
 use crate::clock::Clock;
-use crate::job::{QueueName, RateLimit};
+use crate::job::{NOTICES, QueueName, RateLimit};
 use crate::metrics::QueueMeter;
 use crate::queue::Queue;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -66,6 +66,11 @@ impl Line {
             measured: AtomicU64::new(0),
             throughput: AtomicU64::new(0),
         }
+    }
+
+    /// Whether notices wait here, and nothing else.
+    pub(crate) fn is_of_notices(&self) -> bool {
+        self.name.as_str() == NOTICES
     }
 
     /// A job of this queue came to its end.

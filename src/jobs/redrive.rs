@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 
 use super::Jobs;
 use super::line::Line;
-use super::submit::unknown;
+use super::submit_error::unknown;
 use crate::job::{Change, Fault, JobId, KindName, QueueName, StateName, Timestamp};
 use crate::queue::Slot;
 use crate::store::{ApplyError, Filter, ListQuery, StoreError};

@@ -10,6 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::counted::counting;
 use super::line::{Line, QueueSettings};
+use super::notices::Herald;
 use super::running::Running;
 use super::waiters::Waiters;
 use crate::clock::Clock;
@@ -35,6 +36,8 @@ pub(super) struct Inner {
     pub(super) waiters: Waiters,
     pub(super) running: Running,
     pub(super) limits: Limits,
+    /// Without one nobody can be told of a job.
+    pub(super) herald: Option<Arc<dyn Herald>>,
     pub(super) metrics: Metrics,
     redactor: Redactor,
     gate: Gate,
@@ -73,11 +76,13 @@ impl Jobs {
         queues: impl IntoIterator<Item = (QueueName, Arc<dyn Queue>, QueueSettings)>,
         limits: Limits,
     ) -> Self {
-        Self::measured(clock, registry, store, queues, limits, true)
+        Self::telling(None, clock, registry, store, queues, limits, true)
     }
 
-    /// As [`Self::new`]; with `metrics` off nothing is counted for Prometheus.
-    pub fn measured(
+    /// As [`Self::new`], with one who knows how to tell of jobs: the queue [`NOTICES`](crate::job::NOTICES) has to be among
+    /// them. With `metrics` off nothing is counted for Prometheus.
+    pub fn telling(
+        herald: Option<Arc<dyn Herald>>,
         clock: Clock,
         registry: Arc<Registry>,
         store: Arc<dyn Store>,
@@ -98,6 +103,7 @@ impl Jobs {
             clock,
             registry,
             store,
+            herald,
             lines,
             waiters: Waiters::default(),
             running: Running::default(),
@@ -239,7 +245,8 @@ impl Jobs {
         (self.0.gate.stage.load(Ordering::SeqCst) < stage).then_some(token)
     }
 
-    /// Refuses further jobs, waits for those who are just being accepted, and closes the queues.
+    /// Refuses further jobs, waits for those who are just being accepted, and closes the queues; but not that of the
+    /// notices: those of the last jobs are still to come.
     ///
     /// # Cancel safety
     ///
@@ -248,7 +255,7 @@ impl Jobs {
         self.0.gate.stage.fetch_max(DRAINING, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         // Who waits for room is refused now and leaves at once.
-        for line in self.0.lines.values() {
+        for line in self.0.lines.values().filter(|line| !line.is_of_notices()) {
             line.queue.close();
         }
         self.0.gate.inside.close();

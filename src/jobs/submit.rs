@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::Jobs;
 use super::line::Line;
-use super::submit_error::SubmitError;
+use super::submit_error::{SubmitError, unknown};
 use super::unique::Accepted;
-use crate::event::EventKind;
 use crate::handler::Registered;
-use crate::job::{Delay, Fault, Job, JobLog, JobState, NewJob, QueueName, Spec, Timestamp, Unique, nearest};
+use crate::job::{
+    Delay, Fault, Job, JobLog, JobState, NOTICES, NewJob, Notices, QueueName, Spec, Timestamp, Unique,
+};
 use crate::queue::{Closed, ReserveManyError, Slot};
 use crate::store::InsertError;
 
@@ -70,15 +71,19 @@ impl Jobs {
             _ => None,
         };
         let (job, slot) = in_turn(job, slot);
+        let (job, notices) = self.announced(job, now);
         // Whoever comes so late that the drain has not waited for it must not be accepted any more.
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        let kept = self.0.store.insert(vec![Arc::clone(&job)]).await.map_err(|error| self.not_kept(error));
+        let mut rows = vec![Arc::clone(&job)];
+        rows.extend(notices.iter().cloned());
+        let kept = self.0.store.insert(rows).await.map_err(|error| self.not_kept(error));
         if let Some(duplicate) = kept?.pop() {
             return Ok(Accepted::Duplicate(duplicate.holder));
         }
         self.push(&job, slot, now);
+        self.announce(&notices, now);
         Ok(Accepted::New(job))
     }
 
@@ -118,7 +123,7 @@ impl Jobs {
             return Err(SubmitError::Invalid(vec![Fault::new("", format!("must hold 1 to {limit} jobs"))]));
         }
         let mut faults = Vec::new();
-        let mut unknown = false;
+        let (mut unknown, mut invalid) = (false, false);
         for (n, new) in all.iter().enumerate() {
             match self.admit(new, &format!("/{n}")) {
                 Ok(_) => {}
@@ -126,7 +131,11 @@ impl Jobs {
                     unknown = true;
                     faults.extend(of_this);
                 }
-                Err(SubmitError::Invalid(of_this)) => faults.extend(of_this),
+                Err(SubmitError::Invalid(of_this)) => {
+                    invalid = true;
+                    faults.extend(of_this);
+                }
+                Err(SubmitError::CallbackForbidden(of_this)) => faults.extend(of_this),
                 Err(other) => return Err(other),
             }
             if faults.len() >= MAX_FAULTS {
@@ -136,8 +145,10 @@ impl Jobs {
         if !faults.is_empty() {
             return Err(if unknown {
                 SubmitError::UnknownKind(faults)
-            } else {
+            } else if invalid {
                 SubmitError::Invalid(faults)
+            } else {
+                SubmitError::CallbackForbidden(faults)
             });
         }
         let now = self.0.clock.now();
@@ -203,13 +214,18 @@ impl Jobs {
         {
             return Ok(registered);
         }
+        let forbidden = self.is_forbidden(new, &faults);
         let faults = faults.into_iter().map(|fault| fault.under(parent)).collect();
-        Err(if registered.is_err() { SubmitError::UnknownKind(faults) } else { SubmitError::Invalid(faults) })
+        Err(match registered {
+            Err(_) => SubmitError::UnknownKind(faults),
+            Ok(_) if forbidden => SubmitError::CallbackForbidden(faults),
+            Ok(_) => SubmitError::Invalid(faults),
+        })
     }
 
     fn registered(&self, new: &NewJob) -> Result<&Arc<Registered>, Fault> {
-        self.0.registry.get(new.kind.as_str()).ok_or_else(|| {
-            let names = self.0.registry.names();
+        self.0.registry.get(new.kind.as_str()).filter(|registered| !registered.internal).ok_or_else(|| {
+            let names = self.0.registry.names_of_users();
             Fault::new("/kind", unknown("kind", new.kind.as_str(), names.iter().map(|name| name.as_str())))
         })
     }
@@ -222,9 +238,15 @@ impl Jobs {
                 faults.push(Fault::new(pointer, detail));
             }
         };
-        if let Some(queue) = new.queue.as_ref().filter(|queue| !self.0.lines.contains_key(*queue)) {
-            let names = self.queue_names();
-            let detail = unknown("queue", queue.as_str(), names.iter().map(|name| name.as_str()));
+        let is_open = |queue: &QueueName| self.0.lines.get(queue).is_some_and(|line| !line.is_of_notices());
+        if let Some(queue) = new.queue.as_ref().filter(|queue| !is_open(queue)) {
+            let mut names = self.queue_names();
+            names.retain(|name| is_open(name));
+            let detail = if queue.as_str() == NOTICES {
+                "is for the notices that the server makes itself".to_owned()
+            } else {
+                unknown("queue", queue.as_str(), names.iter().map(|name| name.as_str()))
+            };
             check(false, "/queue", &detail);
         }
         let attempts = new.max_attempts.unwrap_or(1);
@@ -244,6 +266,7 @@ impl Jobs {
         let window = new.unique.as_ref().map_or(Duration::ZERO, |unique| unique.window);
         check(window <= Unique::LONGEST_WINDOW, "/unique/for", "must be at most 30d");
         check(new.tags.len() <= MAX_TAGS, "/tags", "must hold at most 20 tags");
+        faults.extend(self.check_wanted(new));
         faults
     }
 
@@ -259,6 +282,7 @@ impl Jobs {
         } else {
             JobState::Pending { turn: None, since: now }
         };
+        let wanted = new.wanted.filter(|wanted| wanted.callback.is_some() || wanted.email.is_some());
         let unique = new.unique.or_else(|| settings.unique_by.derive(&new.payload));
         let spec = Spec {
             id: self.0.clock.job_id(now),
@@ -271,6 +295,7 @@ impl Jobs {
             tags: new.tags.into(),
             unique: unique.map(Box::new),
             trace: new.trace.map(Box::new),
+            notices: wanted.map(|wanted| Box::new(Notices::Wanted(*wanted))),
             log: JobLog::default(),
         };
         Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))
@@ -313,13 +338,26 @@ impl Jobs {
         rows: impl Iterator<Item = (Job, Option<Slot>)>,
         now: Timestamp,
     ) -> Result<Vec<Accepted>, SubmitError> {
-        let (jobs, slots): (Vec<_>, Vec<_>) = rows.map(|(job, slot)| in_turn(job, slot)).unzip();
+        let mut all_notices = Vec::new();
+        let rows = rows.map(|(job, slot)| {
+            let (job, slot) = in_turn(job, slot);
+            let (job, notices) = self.announced(job, now);
+            all_notices.extend(notices);
+            (job, slot)
+        });
+        let (jobs, slots): (Vec<_>, Vec<_>) = rows.unzip();
         // As for one: see `submit`.
         if self.is_sealed() {
             return Err(SubmitError::Draining);
         }
-        let kept = self.0.store.insert(jobs.clone()).await.map_err(|error| self.not_kept(error));
+        let rows = jobs.iter().chain(&all_notices).cloned().collect();
+        let kept = self.0.store.insert(rows).await.map_err(|error| self.not_kept(error));
         let mut duplicates = kept?.into_iter().peekable();
+        // Those of jobs that were not kept are not there.
+        all_notices.retain(|notice| {
+            let of = notice.notice().map(|notice| notice.of);
+            !duplicates.clone().any(|duplicate| of == Some(jobs[duplicate.index].id()))
+        });
         let accepted = jobs.into_iter().zip(slots).enumerate().map(|(n, (job, slot))| {
             match duplicates.next_if(|duplicate| duplicate.index == n) {
                 // Its slot is dropped, and with it given back.
@@ -330,7 +368,9 @@ impl Jobs {
                 }
             }
         });
-        Ok(accepted.collect())
+        let accepted = accepted.collect();
+        self.announce(&all_notices, now);
+        Ok(accepted)
     }
 
     fn not_kept(&self, error: InsertError) -> SubmitError {
@@ -339,20 +379,6 @@ impl Jobs {
                 SubmitError::MemoryFull { limit, retry_after: self.full_pause_of_all() }
             }
             error => SubmitError::Store(error),
-        }
-    }
-
-    /// A job that is in the store goes to where it waits.
-    fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
-        self.0.events.tell(EventKind::State(job.state.name()), now, job);
-        let line = self.line_of(job);
-        if let Some(line) = line {
-            line.meter.enqueued(&job.spec.kind);
-        }
-        match (slot, line) {
-            (Some(slot), _) => slot.push(job.id()),
-            (None, Some(line)) => line.due_changed.notify_one(),
-            (None, None) => {}
         }
     }
 }
@@ -368,13 +394,4 @@ fn in_turn(mut job: Job, mut slot: Option<Slot>) -> (Arc<Job>, Option<Slot>) {
 fn no_line(job: &Job) -> SubmitError {
     let detail = format!("the kind's own queue {} is not configured", job.spec.queue);
     SubmitError::Invalid(vec![Fault::new("/queue", detail)])
-}
-
-/// Says that a name is not known, which one was perhaps meant, and which there are.
-pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.collect();
-    match nearest(name, known.iter().copied()) {
-        Some(nearest) => format!("there is no {what} of this name; did you mean {nearest:?}?"),
-        None => format!("there is no {what} of this name; there are: {}", known.join(", ")),
-    }
 }

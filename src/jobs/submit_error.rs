@@ -1,6 +1,6 @@
 //! Why jobs were not accepted.
 
-use crate::job::{Fault, QueueName};
+use crate::job::{Fault, QueueName, nearest};
 use crate::metrics::Rejection;
 use crate::store::{InsertError, Limit};
 
@@ -10,6 +10,9 @@ pub enum SubmitError {
     /// Something is wrong with them; every fault is named.
     #[error("the job is not valid")]
     Invalid(Vec<Fault>),
+    /// A callback leads to where requests must not go; nothing else is wrong.
+    #[error("the callback leads to where requests must not go")]
+    CallbackForbidden(Vec<Fault>),
     /// There is no such kind.
     #[error("there is no kind of this name")]
     UnknownKind(Vec<Fault>),
@@ -51,7 +54,7 @@ impl SubmitError {
     /// By what it is counted.
     pub(super) const fn reason(&self) -> Rejection {
         match self {
-            Self::Invalid(_) => Rejection::Invalid,
+            Self::Invalid(_) | Self::CallbackForbidden(_) => Rejection::Invalid,
             Self::UnknownKind(_) => Rejection::UnknownKind,
             Self::PayloadTooLarge { .. } => Rejection::PayloadTooLarge,
             Self::QueueFull { .. } => Rejection::QueueFull,
@@ -59,5 +62,14 @@ impl SubmitError {
             Self::Draining => Rejection::Draining,
             Self::Store(_) => Rejection::Internal,
         }
+    }
+}
+
+/// Says that a name is not known, which one was perhaps meant, and which there are.
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("there is no {what} of this name; did you mean {nearest:?}?"),
+        None => format!("there is no {what} of this name; there are: {}", known.join(", ")),
     }
 }

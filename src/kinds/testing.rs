@@ -41,6 +41,7 @@ pub(super) fn context(kind: &str, attempt: u32) -> (Context, CancellationToken, 
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     let mut job = Job::new(spec, JobState::Pending { turn: Some(1), since: Timestamp::from_millis(0) }, None);

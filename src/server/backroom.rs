@@ -9,7 +9,7 @@ use super::builder::Builder;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::Registry;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Hub};
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
 use crate::shutdown::{self, DrainReport, Patience};
@@ -55,6 +55,11 @@ impl Backroom {
     /// The pool that runs the jobs.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Who is connected to the SignalR hub.
+    pub fn hub(&self) -> &Hub {
+        &self.api.hub
     }
 
     /// Where mail goes.

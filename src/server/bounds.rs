@@ -6,11 +6,15 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 
-use crate::config::{Config, MailTransport};
+use crate::config::{Config, MailTransport, Queue};
+use crate::job::{NOTICES, QueueName};
 
 /// What the program takes by itself: code, stacks, templates, connections that are idle, what the allocator keeps.
 /// Measured: 16 MiB after the start and 24 MiB under load, jobs left out; rounded up.
 const PROGRAM: u64 = 32 << 20;
+
+/// What a notice takes while it is sent: what it says of a job and of its attempts, a small result, a short answer.
+const NOTICE: u64 = 64 << 10;
 
 /// The most memory that a configuration allows, in bytes.
 ///
@@ -38,11 +42,14 @@ impl MemoryBounds {
     /// Adds up what a configuration allows.
     pub fn of(config: &Config) -> Self {
         let (payload, result) = (config.limits.payload as u64, config.limits.result as u64);
-        let at_once: u64 = config.queues.values().map(|queue| queue.concurrency as u64).sum();
+        let at_once = |(name, queue): (&QueueName, &Queue)| {
+            let each = if name.as_str() == NOTICES { NOTICE } else { payload.saturating_add(result) };
+            (queue.concurrency as u64).saturating_mul(each)
+        };
         let captures = config.mail.transport == MailTransport::Capture;
         Self {
             jobs: config.limits.memory,
-            running: at_once.saturating_mul(payload.saturating_add(result)),
+            running: config.queues.iter().map(at_once).fold(0, u64::saturating_add),
             idempotency: config.limits.idempotency_memory as u64,
             captured_mail: if captures { config.mail.capture_bytes as u64 } else { 0 },
             program: PROGRAM,
@@ -142,14 +149,14 @@ mod tests {
     fn the_shipped_worst_case_is_known() {
         let bounds = MemoryBounds::of(&Config::default());
         assert_eq!(bounds.jobs, 256 << 20);
-        assert_eq!(bounds.running, 20 * ((4 << 20) + (256 << 10)));
+        assert_eq!(bounds.running, 20 * ((4 << 20) + (256 << 10)) + 32 * (64 << 10));
         assert_eq!((bounds.captured_mail, bounds.each_connection), (32 << 20, 4 << 20));
         assert_eq!(bounds.idempotency, 128 << 20);
-        assert_eq!(bounds.total(), (256 + 85 + 128 + 32 + 32) << 20);
+        assert_eq!(bounds.total(), (256 + 87 + 128 + 32 + 32) << 20);
         assert!(
             bounds
                 .to_string()
-                .starts_with("533.0 MiB at most: jobs 256.0 MiB, running 85.0 MiB, idempotency"),
+                .starts_with("535.0 MiB at most: jobs 256.0 MiB, running 87.0 MiB, idempotency"),
             "{bounds}"
         );
         let mut config = Config::default();

@@ -14,7 +14,7 @@ use super::parts::{guard, mail_settings, schedules, service};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handler, Payload, Registry, RegistryError};
-use crate::http::{Api, Idempotency, Tls};
+use crate::http::{Api, Hub, Idempotency, Tls};
 use crate::mail::Mailer;
 use crate::shutdown::{self, Patience, Phase};
 use crate::sign::AttemptTokens;
@@ -78,7 +78,7 @@ impl Builder {
         self
     }
 
-    fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
+    pub(super) fn note(&mut self, register: impl FnOnce(&mut Registry) -> Result<(), RegistryError>) {
         if let Err(error) = register(&mut self.registry) {
             self.faults.push(error.to_string());
         }
@@ -111,7 +111,9 @@ impl Builder {
             None
         });
         self = self.register_built_in(mailer.clone());
-        self.register_configured(dry);
+        let signer = self.signer(dry);
+        self.register_webhook(&signer);
+        self.register_configured(&signer);
         self.check_schedules();
         match mailer {
             Some(mailer) if self.faults.is_empty() => {
@@ -154,6 +156,7 @@ impl Builder {
             body_limit: config.server.body_limit,
             guard: guard(&config, &clock),
             idempotency: Idempotency::new(config.limits.idempotency_keys, config.limits.idempotency_memory),
+            hub: Hub::new(config.server.max_hub_connections),
             body_timeout: config.server.body_timeout,
             memory_limit: config.limits.memory,
             access_log: config.log.access,

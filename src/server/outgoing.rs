@@ -21,6 +21,12 @@ pub(super) fn http_client(config: &Config) -> anyhow::Result<Client> {
     client(Policy::new("http.allow", config.http.allow.clone(), loopback))
 }
 
+/// Where webhooks may go.
+pub(super) fn webhook_policy(config: &Config) -> Policy {
+    let loopback = config.server.bind.ip().to_canonical().is_loopback();
+    Policy::new("webhooks.allow", config.webhooks.allow.clone(), loopback)
+}
+
 /// The client for an app whose address the configuration names: that it may be reached goes without saying.
 pub(super) fn app_client(url: &url::Url) -> anyhow::Result<Client> {
     let host = url.host_str().unwrap_or_default();
@@ -28,7 +34,7 @@ pub(super) fn app_client(url: &url::Url) -> anyhow::Result<Client> {
     client(Policy::new("kinds.<name>.url", vec![allow], false))
 }
 
-fn client(policy: Policy) -> anyhow::Result<Client> {
+pub(super) fn client(policy: Policy) -> anyhow::Result<Client> {
     Client::new(policy).context("set up TLS for requests that leave")
 }
 

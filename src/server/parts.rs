@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
+use super::kinds::base_url;
+use super::outgoing::webhook_policy;
 use crate::clock::Clock;
 use crate::config::{AuthMode, Config, MailTransport, Role};
 use crate::handler::Registry;
 use crate::http::{self, Guard, GuardSettings, Tokens};
 use crate::jobs::{Jobs, Limits, QueueSettings};
+use crate::kinds;
 use crate::mail;
 use crate::queue::{MemoryQueue, Queue};
 use crate::schedules::Schedules;
-use crate::store::{Bounds, MemoryStore, Retention, Store};
+use crate::store::{Bounds, Durability, MemoryStore, Retention, Store};
 
 /// The service over memory backends.
 pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs {
@@ -33,9 +36,15 @@ pub(super) fn service(config: &Config, clock: Clock, registry: Registry) -> Jobs
         };
         (name.clone(), Arc::new(MemoryQueue::new(queue.capacity)) as Arc<dyn Queue>, settings)
     });
+    let herald = kinds::Herald {
+        policy: webhook_policy(config),
+        base_url: base_url(config).into(),
+        durability: Durability::Memory,
+    };
     let limits =
         Limits { payload: config.limits.payload, result: config.limits.result, batch: config.limits.batch };
-    Jobs::measured(clock, Arc::new(registry), store, queues, limits, config.metrics.enabled)
+    let metrics = config.metrics.enabled;
+    Jobs::telling(Some(Arc::new(herald)), clock, Arc::new(registry), store, queues, limits, metrics)
 }
 
 /// What makes jobs by itself.

@@ -23,7 +23,8 @@ use serde_json::value::RawValue;
 
 use crate::job::{
     ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
-    Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Trace, Unique, UniqueKey,
+    Notices, Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Told, Trace, Unique,
+    UniqueKey,
 };
 use crate::schedule::Kept;
 
@@ -126,6 +127,12 @@ struct Line {
     /// `traceparent` and `tracestate`, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<(String, Option<String>)>,
+    /// Who wants to be told of it, or what it is a notice of. Older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notices: Option<Box<Notices>>,
+    /// What became of its notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<Box<Told>>,
     /// What came of it, when it is done and only kept for the sake of its unique key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<ResultLine>,
@@ -442,7 +449,7 @@ impl Line {
             id: spec.id,
             kind: spec.kind.clone(),
             queue: spec.queue.clone(),
-            payload: spec.payload.clone(),
+            payload: one_line(&spec.payload),
             state,
             at,
             created_at: spec.created_at,
@@ -460,6 +467,8 @@ impl Line {
                 .trace
                 .as_ref()
                 .map(|trace| (trace.parent(trace.span()), trace.state().map(Into::into))),
+            notices: spec.notices.clone(),
+            told: job.told.clone(),
             result,
             result_expired,
             skip_reason,
@@ -520,6 +529,7 @@ impl Line {
                 .trace
                 .and_then(|(parent, state)| Trace::parse(&parent, state.as_deref()))
                 .map(Box::new),
+            notices: self.notices,
             log: JobLog::from_lines(self.log),
         };
         Ok(Job {
@@ -531,9 +541,17 @@ impl Line {
             progress: self.progress,
             error: self.error.map(Arc::new),
             attempts: self.attempts,
+            told: self.told.map(Told::bounded),
             ..Job::new(spec, state, self.expires_at)
         })
     }
+}
+
+/// A payload without breaks of lines: outside of strings, and in them none can stand, they mean nothing.
+fn one_line(payload: &RawValue) -> Box<RawValue> {
+    let text = payload.get();
+    let joined = text.contains(['\n', '\r']).then(|| text.replace(['\n', '\r'], " "));
+    joined.and_then(|joined| RawValue::from_string(joined).ok()).unwrap_or_else(|| payload.to_owned())
 }
 
 fn result_of(line: Option<ResultLine>) -> Result<ResultSlot, String> {

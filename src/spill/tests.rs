@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::job::{AttemptOutcome, Change, Ending, LogLevel};
+use crate::job::{AttemptOutcome, Callback, Change, Channel, Ending, LogLevel, Notice, Wanted};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -28,6 +28,7 @@ fn job(n: u128) -> Job {
             Some("a=1"),
         )
         .map(Box::new),
+        notices: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(3), since: at(5) }, Some(at(9_000)))
@@ -76,6 +77,45 @@ fn what_is_written_is_read() {
     file.clear().unwrap();
     assert!(file.read().unwrap().jobs.is_empty());
     file.clear().unwrap();
+}
+
+#[test]
+fn a_payload_of_several_lines_is_one_line() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    let mut pretty = job(1);
+    let spec = Arc::get_mut(&mut pretty.spec).unwrap();
+    spec.payload = RawValue::from_string("{\r\n  \"a\": [1,\n  \"\\n\"]\n}".to_owned()).unwrap();
+    file.write(&arcs([pretty, job(2)]), at(10)).unwrap();
+    let found = file.read().unwrap();
+    assert_eq!((found.jobs.len(), found.rejected.len()), (2, 0));
+    let read: serde_json::Value = serde_json::from_str(found.jobs[0].spec.payload.get()).unwrap();
+    assert_eq!(read, serde_json::json!({"a": [1, "\n"]}));
+}
+
+#[test]
+fn who_is_told_and_what_became_of_it_is_read_again() {
+    let folder = TempDir::new().unwrap();
+    let file = open(&folder);
+    let callback = Callback::new("https://ada:pw@app.example/hooks?x=1").events([StateName::Failed]);
+    let mut told = job(1);
+    let wanted = Wanted { callback: Some(callback), email: Some("ada@example.com".into()) };
+    Arc::get_mut(&mut told.spec).unwrap().notices = Some(Box::new(Notices::Wanted(wanted)));
+    let mut notice = job(2);
+    let of = Notice {
+        of: told.id(),
+        event: StateName::Failed,
+        channel: Channel::Webhook,
+        target: "https://app.example/hooks".into(),
+    };
+    Arc::get_mut(&mut notice.spec).unwrap().notices = Some(Box::new(Notices::Of(of)));
+    told.remember([&notice]);
+    file.write(&arcs([told.clone(), notice.clone()]), at(10)).unwrap();
+    let found = file.read().unwrap();
+    assert!(found.rejected.is_empty());
+    for (found, written) in found.jobs.iter().zip([&told, &notice]) {
+        assert_eq!((&found.spec.notices, &found.told), (&written.spec.notices, &written.told));
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::forget_conformance as forget;
+use super::notices_conformance as notices;
 use super::unique_conformance as unique;
 use super::{ApplyError, Filter, InsertError, ListQuery, Retention, Store};
 use crate::job::{
@@ -45,6 +46,9 @@ pub async fn check(make: impl Fn(Vec<QueueName>, Retention) -> Box<dyn Store>) {
     unique::takes_a_key_again_on_retry(&*make()).await;
     unique::forgets_holders_last(&*make()).await;
     unique::makes_one_of_many(make().into()).await;
+    notices::keeps_notices_with_the_change(&*make()).await;
+    notices::notes_notices_with_their_job(&*make()).await;
+    notices::keeps_no_notice_of_a_duplicate(&*make()).await;
 }
 
 pub(super) fn at(millis: i64) -> Timestamp {
@@ -73,6 +77,7 @@ pub(super) fn job(n: u128, queue_name: &str, kind: &str, tags: &[&str]) -> Job {
         tags: tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     Job::new(spec, JobState::Pending { turn: Some(0), since: created_at }, None)

@@ -14,10 +14,12 @@ use foldhash::fast::RandomState;
 
 use super::budget::{Bounds, Budget, Load};
 use super::finished::{self, Finished, Retention};
+use super::notices::is_of_none;
 use super::shelf::{Keys, Shelf, lock};
 use super::unique::{Holders, Row, without};
 use super::{
-    Answer, ApplyError, Counts, Due, Duplicate, Durability, InsertError, ListQuery, Page, Store, StoreError,
+    Answer, ApplyError, Counts, Due, Duplicate, Durability, Follow, InsertError, ListQuery, Page, Store,
+    StoreError,
 };
 use crate::job::{Change, Hold, Job, JobId, KindName, LogLine, QueueName, StateName, Timestamp, UniqueKey};
 use crate::sync::{DashMap, Entry, Mutex};
@@ -71,11 +73,11 @@ impl MemoryStore {
         self.budget.held()
     }
 
-    fn shelf(&self, queue: &QueueName) -> Result<&Shelf, StoreError> {
+    pub(super) fn shelf(&self, queue: &QueueName) -> Result<&Shelf, StoreError> {
         self.shelves.get(queue).ok_or_else(|| StoreError(anyhow::anyhow!("the store has no queue {queue}")))
     }
 
-    fn insert_now(&self, jobs: &[Arc<Job>], anyway: bool) -> Result<Vec<Duplicate>, InsertError> {
+    pub(super) fn insert_now(&self, jobs: &[Arc<Job>], anyway: bool) -> Result<Vec<Duplicate>, InsertError> {
         for job in jobs {
             self.shelf(&job.spec.queue)?;
         }
@@ -88,6 +90,10 @@ impl MemoryStore {
         // Of jobs without a unique key there is none, and then this costs nothing.
         let mut duplicates: Vec<Duplicate> = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
+            if is_of_none(job, jobs, &duplicates) {
+                self.budget.give_back(load(&jobs[index..=index]));
+                continue;
+            }
             match self.insert_row(job)? {
                 Row::Kept => {}
                 Row::HeldBy(holder) => {
@@ -106,7 +112,7 @@ impl MemoryStore {
         Ok(duplicates)
     }
 
-    fn insert_row(&self, job: &Arc<Job>) -> Result<Row, StoreError> {
+    pub(super) fn insert_row(&self, job: &Arc<Job>) -> Result<Row, StoreError> {
         let keys = Keys::of(job);
         let now = job.spec.created_at;
         loop {
@@ -132,7 +138,13 @@ impl MemoryStore {
         }
     }
 
-    fn apply_now(&self, id: JobId, change: Change, at: Timestamp) -> Result<Arc<Job>, ApplyError> {
+    pub(super) fn apply_following(
+        &self,
+        id: JobId,
+        change: Change,
+        at: Timestamp,
+        notices: &Follow<'_>,
+    ) -> Result<Arc<Job>, ApplyError> {
         let mut row = self.rows.get_mut(&id).ok_or(ApplyError::NotFound)?;
         let before = Keys::of(&row);
         let retried = matches!(change, Change::Retry { .. } | Change::Redrive { .. });
@@ -146,14 +158,22 @@ impl MemoryStore {
             }
             return Err(refused.into());
         }
+        // Most jobs have nothing to do with notices, and pay for no more than this look.
+        let noticed = row.spec.notices.is_some();
+        let made = if noticed { self.follow(&mut row, notices) } else { Vec::new() };
         let job = Arc::clone(&row);
         let after = Keys::of(&job);
         self.reindex(&job, before, after)?;
         drop(row);
+        if noticed {
+            self.keep_notices(&made);
+            self.note_with_its_job(&job, retried);
+        }
         if job.state.is_terminal() {
             self.trim();
         }
-        if (after.bytes > before.bytes || job.state.is_terminal()) && self.budget.is_over(0) {
+        let grown = after.bytes > before.bytes || !made.is_empty();
+        if (grown || job.state.is_terminal()) && self.budget.is_over(0) {
             self.relieve(id);
         }
         Ok(job)
@@ -298,8 +318,14 @@ impl Store for MemoryStore {
         Answer::now(Ok(self.rows.get(&id).map(|row| Arc::clone(&row))))
     }
 
-    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>> {
-        Answer::now(self.apply_now(id, change, at))
+    fn apply_with<'a>(
+        &'a self,
+        id: JobId,
+        change: Change,
+        at: Timestamp,
+        notices: &'a Follow<'a>,
+    ) -> Answer<'a, Result<Arc<Job>, ApplyError>> {
+        Answer::now(self.apply_following(id, change, at, notices))
     }
 
     fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>> {

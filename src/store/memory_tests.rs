@@ -1,7 +1,6 @@
 //! Tests of the memory store: what it holds is what it says it holds, and never more than it may.
 
-use std::borrow::Cow;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use proptest::prelude::*;
 
@@ -42,6 +41,7 @@ fn job(n: u128, bytes: usize, state: JobState) -> Arc<Job> {
         unique: None,
         trace: None,
         tags: (0..n % 3).map(|tag| Tag::new(&format!("tag {tag}")).unwrap()).collect(),
+        notices: None,
         log: JobLog::default(),
     };
     Arc::new(Job::new(spec, state, None))

@@ -8,6 +8,8 @@ mod budget;
 mod finished;
 mod forget_conformance;
 mod memory;
+mod notices;
+mod notices_conformance;
 mod pressure;
 mod query;
 mod shelf;
@@ -48,6 +50,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`InsertError::Taken`] when there is a job of one of these ids, or two of them have the same;
     /// [`InsertError::Full`] when there is no room for all of them.
+    ///
+    /// Notices come behind the jobs that they tell of. Those of a job that is given back are not kept either.
     fn insert(&self, jobs: Vec<Arc<Job>>) -> Answer<'_, Result<Vec<Duplicate>, InsertError>>;
 
     /// The job that holds a unique key at this time, if one does.
@@ -85,7 +89,28 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// When there is no such job, when its state or the holder of its key does not allow the change, or when the backend
     /// does not answer.
-    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>>;
+    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>> {
+        self.apply_with(id, change, at, &|_| Vec::new())
+    }
+
+    /// As [`Self::apply`], and keeps in the same step what follows from the change: `notices` is given the job as it then
+    /// stands, if [somebody wants to be told of it](Job::wanted), and makes rows of it. They are kept whatever room there
+    /// is, because what was accepted is never refused an end, and the job [remembers](crate::job::Told) them. When the
+    /// change is refused there are none.
+    ///
+    /// A change of a row that is a notice is noted in the same step with the job that it tells of, as long as there is
+    /// one; that job does not change otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::apply`].
+    fn apply_with<'a>(
+        &'a self,
+        id: JobId,
+        change: Change,
+        at: Timestamp,
+        notices: &'a Follow<'a>,
+    ) -> Answer<'a, Result<Arc<Job>, ApplyError>>;
 
     /// Forgets a job on request, if it is in this state at that very moment; says whether it was. Of several who ask at
     /// once, one is told so. Meant for terminal states: of the others somebody still holds the id.
@@ -156,6 +181,9 @@ pub trait Store: Send + Sync + 'static {
     /// and those that keep their unique key for a while after their end, in the order of their ids. A store that outlives the process has none.
     fn volatile(&self) -> Vec<Arc<Job>>;
 }
+
+/// Makes the notices of a job that has changed; see [`Store::apply_with`].
+pub type Follow<'a> = dyn Fn(&Job) -> Vec<Arc<Job>> + Send + Sync + 'a;
 
 /// A job that [`Store::insert`] did not keep, because another one is the same work. They come in the order of the jobs.
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ fn spec(id: JobId, queue: QueueName) -> Spec {
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     }
 }

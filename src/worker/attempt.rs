@@ -244,7 +244,7 @@ impl Desk {
         failure: Failure,
     ) -> Ending {
         let clock = self.jobs.clock();
-        let delay = settings.retry.delay(job.attempt, clock.chance(), failure.asked_delay());
+        let delay = failure.rest(&settings.retry, job.attempt, clock.chance());
         Ending::Failed { outcome, error: self.error(job, failure), retry_at: clock.now().after(delay) }
     }
 

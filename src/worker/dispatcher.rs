@@ -96,7 +96,8 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
                 None => return,
             }
         };
-        desk.attempts.spawn(attempt::run(Arc::clone(&desk), place, delivery));
+        let attempts = if line.is_of_notices() { &desk.notices } else { &desk.attempts };
+        attempts.spawn(attempt::run(Arc::clone(&desk), place, delivery));
     }
 }
 

@@ -15,8 +15,9 @@ const STEP: usize = 100;
 /// The longest sleep, in case the machine's clock is set or the bell is missed.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Runs until the drain begins.
+/// Runs until the drain begins; that of the notices until those of the last jobs are on their way.
 pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
+    let over = if line.is_of_notices() { &desk.last_call } else { &desk.stop.soft };
     loop {
         // The bell keeps a ring that comes while nobody listens, so that looking first loses none.
         let rest = match work_off(&desk, &line).await {
@@ -28,10 +29,18 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
             }
         };
         tokio::select! {
-            () = desk.stop.soft.cancelled() => return,
+            () = desk.stop.hard.cancelled() => return,
+            () = over.cancelled() => break,
             () = line.due_changed.notified() => {}
             () = tokio::time::sleep(rest) => {}
         }
+    }
+    if line.is_of_notices() {
+        // Once more: the last of them can have come between the look and the call. What is paused is spilled as it is.
+        if line.flow.pause_left().is_none() {
+            let _ = work_off(&desk, &line).await;
+        }
+        line.queue.close();
     }
 }
 
@@ -70,9 +79,10 @@ async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<bool, Halt> {
         desk.jobs.expire(id).await.map(drop)
     } else {
         drop(job);
+        let end = if line.is_of_notices() { &desk.stop.hard } else { &desk.stop.soft };
         let slot = tokio::select! {
             biased;
-            () = desk.stop.soft.cancelled() => return Err(Halt::Closed),
+            () = end.cancelled() => return Err(Halt::Closed),
             slot = desk.jobs.room(line) => slot.map_err(|Closed| Halt::Closed)?,
         };
         // The wait for room can be long, and meanwhile somebody may have sent it round and seen it fail again.

@@ -32,6 +32,7 @@ pub struct Stop {
 pub struct Pool {
     desk: Arc<Desk>,
     dispatchers: TaskTracker,
+    of_notices: TaskTracker,
     helpers: TaskTracker,
 }
 
@@ -41,6 +42,10 @@ pub(super) struct Desk {
     pub(super) schedules: Schedules,
     pub(super) stop: Stop,
     pub(super) attempts: TaskTracker,
+    /// Those of notices, which go on for a while when the others are over.
+    pub(super) notices: TaskTracker,
+    /// Canceled when nothing is left of which notices could still be made.
+    pub(super) last_call: CancellationToken,
     /// Canceled when no attempt is left and none will follow.
     pub(super) ended: CancellationToken,
     pub(super) reporter: Arc<dyn Reporter>,
@@ -75,15 +80,19 @@ impl Pool {
             schedules,
             stop,
             attempts: TaskTracker::new(),
+            notices: TaskTracker::new(),
+            last_call: CancellationToken::new(),
             ended: CancellationToken::new(),
             failed: CancellationToken::new(),
             restarts: AtomicU64::new(0),
         });
-        let (dispatchers, helpers) = (TaskTracker::new(), TaskTracker::new());
+        let (dispatchers, of_notices) = (TaskTracker::new(), TaskTracker::new());
+        let helpers = TaskTracker::new();
         for line in desk.jobs.lines() {
             let of = Of::Queue(line.name.clone());
             let for_it = (Arc::clone(&desk), Arc::clone(line));
-            dispatchers.spawn(supervise(Arc::clone(&desk), "dispatcher", of.clone(), move || {
+            let dispatching = if line.is_of_notices() { &of_notices } else { &dispatchers };
+            dispatching.spawn(supervise(Arc::clone(&desk), "dispatcher", of.clone(), move || {
                 dispatcher::run(Arc::clone(&for_it.0), Arc::clone(&for_it.1))
             }));
             let for_it = (Arc::clone(&desk), Arc::clone(line));
@@ -103,9 +112,10 @@ impl Pool {
         let pulse = move || pulse::run(Arc::clone(&for_it));
         helpers.spawn(supervise(Arc::clone(&desk), "pulse", Of::Pool, pulse));
         pulse::keep_awake(&desk);
-        dispatchers.close();
-        helpers.close();
-        Self { desk, dispatchers, helpers }
+        for tasks in [&dispatchers, &of_notices, &helpers] {
+            tasks.close();
+        }
+        Self { desk, dispatchers, of_notices, helpers }
     }
 
     /// Completes when a part of the pool has died too often to be replaced.
@@ -144,7 +154,7 @@ impl Pool {
     }
 
     /// Completes when no dispatcher and no attempt is left: after [`Stop::soft`] and [`Jobs::close_intake`] when everything
-    /// that waits has been run, or after [`Stop::hard`] when everything that runs has stopped.
+    /// that waits has been run, the notices of it included, or after [`Stop::hard`] when everything that runs has stopped.
     ///
     /// # Cancel safety
     ///
@@ -153,6 +163,11 @@ impl Pool {
         self.dispatchers.wait().await;
         self.desk.attempts.close();
         self.desk.attempts.wait().await;
+        // The notices of the last jobs are rows by now, and leave before anybody closes their queue.
+        self.desk.last_call.cancel();
+        self.of_notices.wait().await;
+        self.desk.notices.close();
+        self.desk.notices.wait().await;
         self.desk.ended.cancel();
         self.helpers.wait().await;
     }
@@ -190,7 +205,8 @@ async fn pass_on_hard_stop(desk: Arc<Desk>) {
 impl Drop for Pool {
     /// Without a pool nobody would ever stop what it has started.
     fn drop(&mut self) {
-        for token in [&self.desk.stop.soft, &self.desk.stop.hard, &self.desk.stop.now, &self.desk.ended] {
+        let Desk { stop, ended, last_call, .. } = &*self.desk;
+        for token in [&stop.soft, &stop.hard, &stop.now, ended, last_call] {
             token.cancel();
         }
     }

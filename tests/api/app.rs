@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::act::Actor;
 use crate::conform;
 
+/// What webhooks are signed with: the example of Standard Webhooks.
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// A test that waits longer than this hangs.
 const TOO_LONG: Duration = Duration::from_secs(20);
 
@@ -52,6 +55,7 @@ impl TestApp {
         let mut config = Config::default();
         config.server.bind = SocketAddr::from(([127, 0, 0, 1], 0));
         config.server.http_workers = 1;
+        config.webhooks.secret = Some(SECRET.into());
         config.shutdown.spill_file = Some(folder.path().join("spill.jsonl"));
         // Long enough that a failed job stays failed while a test looks at it.
         for policy in config.retry.values_mut() {

@@ -11,8 +11,16 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 /// Headers that belong to HTTP itself, to a proxy on the way or to CORS (`src/http/cors.rs`).
-const NOT_DESCRIBED: [&str; 6] =
-    ["connection", "content-length", "content-type", "date", "transfer-encoding", "vary"];
+const NOT_DESCRIBED: [&str; 8] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "sec-websocket-accept",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+];
 
 /// The description, and what has been seen of it.
 pub(crate) struct Description {
@@ -71,7 +79,11 @@ pub(crate) fn check(method: &str, path: &str, status: u16, headers: &HeaderMap, 
     description.validate(&format!("{pointer} {key}"), &media["schema"], &body, &told);
     if essence == "application/problem+json" {
         let slug = match body["type"].as_str().unwrap() {
-            "about:blank" => "not-found",
+            "about:blank" => match status {
+                409 => "conflict",
+                503 => "unavailable",
+                _ => "not-found",
+            },
             page => page.rsplit('/').next().unwrap(),
         };
         assert!(media["examples"].get(slug).is_some(), "{told}: {slug} is not described");

@@ -6,7 +6,9 @@ mod act;
 mod app;
 #[expect(dead_code, reason = "tests/push needs the rest of it")]
 mod conform;
+mod hub_client;
 mod raw;
+mod receiver;
 
 mod batch;
 mod bounds;
@@ -17,12 +19,16 @@ mod events;
 mod guard;
 mod guard_names;
 mod guard_pages;
+mod hub;
+mod hub_sockets;
+mod hub_times;
 mod idempotency;
 mod job;
 mod kinds;
 mod list;
 mod mail;
 mod metrics;
+mod notices;
 mod openapi;
 mod probes;
 mod problems;

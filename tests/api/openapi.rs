@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{Answer, TestApp, narrow, within};
 use crate::conform::{self, description};
 use crate::guard::{OF_AN_ATTEMPT, READABLE, ROUTES, real, with_tokens};
+use crate::hub_client::{handshake, negotiate, place, record, until_forgotten};
 use crate::raw::Raw;
+use crate::receiver::Receiver;
 use crate::schedules::{RARE, add};
 
 /// What cannot be brought about here, and why.
@@ -139,6 +141,8 @@ async fn everything_that_is_described_is_seen() {
     bodies_that_are_not_taken().await;
     jobs().await;
     groups().await;
+    notices().await;
+    hub().await;
     schedules_and_metrics().await;
     memory().await;
     under_way().await;
@@ -205,11 +209,7 @@ async fn bodies_that_are_not_taken() {
         }
         let mut raw = Raw::connect(&app).await;
         raw.send(format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{{")).await;
-        let answer = raw.answer().await;
-        let headers =
-            answer.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        conform::check(&method, &path, answer.status, &headers.collect(), answer.body.as_bytes());
-        assert_eq!(answer.status, 408, "{method} {path}");
+        assert_eq!(seen(&mut raw, &method, &path).await, 408, "{method} {path}");
     }
     app.stop().await;
 }
@@ -308,6 +308,77 @@ async fn groups() {
         assert_eq!(app.post("/api/dead-letters/redrive", &body).await.status, status);
     }
     app.stop().await;
+}
+
+/// What became of telling somebody; and of a job that nobody may be told of there.
+async fn notices() {
+    let app = TestApp::with(|config| config.server.bind.set_ip([0, 0, 0, 0].into())).await;
+    let inside = json!({"kind": "act", "callback_url": "http://10.0.0.1/hooks"});
+    app.post("/api/jobs", &inside).await.problem(422, "callback-url-forbidden");
+    app.stop().await;
+    let app = TestApp::start().await;
+    let mut receiver = Receiver::answering(&["204"]).await;
+    let id = app.submit(&json!({"kind": "act", "callback_url": receiver.url})).await;
+    let webhook = receiver.next().await.json();
+    let schema = json!({"$ref": "#/components/schemas/Webhook"});
+    description().validate("a webhook", &schema, &webhook, "a webhook");
+    let notices = app.get(&format!("/api/jobs/{id}/deliveries")).await;
+    assert_eq!(notices.json()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(app.get("/api/jobs/nothing/deliveries").await.status, 404);
+    app.stop().await;
+}
+
+/// Every transport of the hub, as far as it is HTTP.
+async fn hub() {
+    let app = TestApp::with(|config| config.server.max_hub_connections = 2).await;
+    let polled = place(&app).await;
+    for status in [200, 409] {
+        let request = app.request("GET", &polled);
+        let request = if status == 409 { request.header("accept", "text/event-stream") } else { request };
+        assert_eq!(Answer::of(request).await.status, status);
+    }
+    for method in ["GET", "POST", "DELETE"] {
+        let unknown = app.request(method, "/hubs/jobs?id=nothing");
+        assert_eq!(Answer::of(unknown).await.status, 404, "{method}");
+    }
+    let said = app.request("POST", &polled).header("content-type", "text/plain;charset=UTF-8");
+    assert_eq!(Answer::of(said.body(record(&handshake()))).await.status, 200);
+    assert_eq!(app.get(&polled).await.text(), record(&json!({})));
+    assert_eq!(upgrade(&app).await, 101);
+    assert_eq!(upgrade(&app).await, 503, "there are as many as there may be");
+    assert!(negotiate(&app, "").await["error"].is_string());
+    assert_eq!(Answer::of(app.request("DELETE", &polled)).await.status, 202);
+    assert!([204, 404].contains(&app.get(&polled).await.status.as_u16()));
+    until_forgotten(&app).await;
+    // A poll that waits while its connection is ended is told so.
+    let polled = place(&app).await;
+    app.get(&polled).await;
+    let said = app.request("POST", &polled).body(record(&handshake()));
+    assert_eq!(Answer::of(said).await.status, 200);
+    app.get(&polled).await;
+    let close = json!({"type": 7});
+    assert_eq!(Answer::of(app.request("POST", &polled).body(record(&close))).await.status, 200);
+    assert_eq!(app.get(&polled).await.status, 204);
+    app.stop().await;
+}
+
+/// Opens a WebSocket, and closes it again; says the status.
+async fn upgrade(app: &TestApp) -> u16 {
+    let mut raw = Raw::connect(app).await;
+    raw.send(
+        "GET /hubs/jobs HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+    .await;
+    seen(&mut raw, "GET", "/hubs/jobs").await
+}
+
+/// Holds the next answer on a connection against the description; says its status.
+async fn seen(raw: &mut Raw, method: &str, path: &str) -> u16 {
+    let answer = raw.answer().await;
+    let headers = answer.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    conform::check(method, path, answer.status, &headers.collect(), answer.body.as_bytes());
+    answer.status
 }
 
 async fn schedules_and_metrics() {
@@ -424,4 +495,6 @@ async fn draining() {
     for path in [format!("/api/jobs/{later}"), "/api/dead-letters".to_owned()] {
         Answer::of(app.request("DELETE", &path)).await.problem(503, "draining");
     }
+    app.server.backroom().close();
+    Answer::of(app.request("POST", "/hubs/jobs/negotiate")).await.problem(503, "draining");
 }

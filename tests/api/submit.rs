@@ -42,6 +42,7 @@ async fn an_accepted_job_is_shown_as_the_contract_has_it() {
         "waiting",
         "error",
         "attempts",
+        "callback",
         "links",
     ];
     let places: Vec<_> = members.map(|name| text.find(&format!("\"{name}\":")).unwrap()).into();
@@ -65,7 +66,8 @@ async fn an_accepted_job_is_shown_as_the_contract_has_it() {
 async fn a_kind_alone_is_enough_and_null_counts_as_left_out() {
     let app = TestApp::start().await;
     let all_null = json!({"kind": "noop", "payload": null, "queue": null, "delay": null, "run_at": null,
-        "max_attempts": null, "timeout": null, "expires_in": null, "tags": null});
+        "max_attempts": null, "timeout": null, "expires_in": null, "tags": null,
+        "callback_url": null, "callback_events": null, "notify_email": null});
     for body in [json!({"kind": "noop"}), all_null] {
         let id = app.submit(&body).await;
         app.until(&id, StateName::Completed).await;

@@ -77,11 +77,12 @@ impl Place {
         text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Everything that lies in the working directory, sorted.
+    /// Everything that lies in the working directory, sorted; but for the secret that every start without one makes.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "backroom.webhook-secret");
         names.sort();
         names
     }

@@ -33,6 +33,7 @@ fn job(n: u128) -> Job {
         unique: None,
         trace: None,
         tags: [Tag::new("ü").unwrap()].into(),
+        notices: None,
         log: JobLog::default(),
     };
     let expiry = (n.is_multiple_of(2)).then_some(at.after(Duration::from_hours(1)));

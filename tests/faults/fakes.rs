@@ -8,8 +8,8 @@ use anyhow::anyhow;
 use backroom::job::{Change, Job, JobId, KindName, LogLine, QueueName, StateName, Timestamp, UniqueKey};
 use backroom::queue::{Closed, Consumer, Delivery, MemoryQueue, Queue, ReserveManyError, Room, Slot};
 use backroom::store::{
-    Answer, ApplyError, Counts, Due, Duplicate, Durability, InsertError, ListQuery, MemoryStore, Page, Store,
-    StoreError,
+    Answer, ApplyError, Counts, Due, Duplicate, Durability, Follow, InsertError, ListQuery, MemoryStore,
+    Page, Store, StoreError,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -194,7 +194,13 @@ impl Store for FaultyStore {
     fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>> {
         self.through(Arrow::Get, move || self.inner.get(id))
     }
-    fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>> {
+    fn apply_with<'a>(
+        &'a self,
+        id: JobId,
+        change: Change,
+        at: Timestamp,
+        notices: &'a Follow<'a>,
+    ) -> Answer<'a, Result<Arc<Job>, ApplyError>> {
         let arrow = match &change {
             Change::Start => Arrow::Start,
             Change::Settle { .. } => Arrow::Settle,
@@ -202,9 +208,9 @@ impl Store for FaultyStore {
             Change::Expire => Arrow::Expire,
             Change::Cancel => Arrow::Cancel,
             Change::Retry { .. } | Change::Redrive { .. } => Arrow::Retry,
-            Change::Progress { .. } => return self.inner.apply(id, change, at),
+            Change::Progress { .. } => return self.inner.apply_with(id, change, at, notices),
         };
-        self.through(arrow, move || self.inner.apply(id, change, at))
+        self.through(arrow, move || self.inner.apply_with(id, change, at, notices))
     }
     fn due<'a>(
         &'a self,

@@ -24,7 +24,6 @@ impl Peer {
     }
 
     /// Starts `python3 <script>`, a file of this folder.
-    #[expect(dead_code, reason = "the tests of webhooks speak to Python")]
     pub(crate) fn python(script: &str, arguments: &[&str]) -> Self {
         installed("python_modules");
         Self::start("python3", script, arguments)
@@ -47,7 +46,6 @@ impl Peer {
     }
 
     /// Tells it something.
-    #[expect(dead_code, reason = "the tests of the hub tell their clients what to do")]
     pub(crate) async fn say(&mut self, line: &str) {
         self.stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }

@@ -43,6 +43,7 @@ fn job(n: u128, expires_at: Option<i64>) -> Arc<Job> {
         unique: None,
         trace: None,
         tags: Box::default(),
+        notices: None,
         log: JobLog::default(),
     };
     Arc::new(Job::new(spec, JobState::Pending { turn: None, since: at(0) }, expires_at.map(at)))

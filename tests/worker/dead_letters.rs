@@ -123,6 +123,7 @@ async fn dead_letters_of_a_kind_that_is_gone_are_not_out_of_reach() {
             tags: Box::default(),
             unique: None,
             trace: None,
+            notices: None,
             log: JobLog::default(),
         };
         ids.push(spec.id);

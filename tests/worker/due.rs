@@ -141,6 +141,7 @@ fn found(g: &Gated, kind: &str, payload: &str, since: i64) -> Arc<Job> {
         tags: Box::default(),
         unique: None,
         trace: None,
+        notices: None,
         log: JobLog::default(),
     };
     let since = backroom::job::Timestamp::from_millis(EPOCH.as_millis() + since);

@@ -173,6 +173,18 @@ pub(super) fn parameters() -> Value {
             text(),
             "req-7f3a",
         ),
+        "X-Requested-With": header(
+            "X-Requested-With",
+            "Clients of the hub send it, as they do with every server. It is not looked at.",
+            text(),
+            "XMLHttpRequest",
+        ),
+        "X-SignalR-User-Agent": header(
+            "X-SignalR-User-Agent",
+            "Clients of the hub say by it what they are. It is not looked at.",
+            text(),
+            "Microsoft SignalR/8.0",
+        ),
         "traceparent": header(
             "traceparent",
             "The trace that the job belongs to (W3C Trace Context); what it calls is told. What is not one is ignored.",

@@ -178,6 +178,7 @@ fn job() -> Value {
             ("waiting", or_null(named("Waiting"))),
             ("error", or_null(named("JobError"))),
             ("attempts", list(named("Attempt"))),
+            ("callback", or_null(named("Callback"))),
             ("links", links),
         ],
     );

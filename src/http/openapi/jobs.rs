@@ -10,7 +10,7 @@ use super::schemas::{
     ID, and_maybe, closed, duration, example_job, example_job_with, kind_name, list, named, object, or_null,
     queue_name, tag, text, time,
 };
-use super::{Resource, job};
+use super::{Resource, job, notices};
 use crate::http::list::{DEFAULT_LIMIT, LARGEST_LIMIT, LONGEST_TEXT};
 use crate::http::problem_type::ProblemType as T;
 use crate::jobs::MAX_TAGS;
@@ -61,14 +61,16 @@ fn submit() -> Operation {
                 .links(job::links()),
         )
         .refuses(&REFUSALS)
+        .callbacks(notices::callbacks())
 }
 
-const REFUSALS: [T; 8] = [
+const REFUSALS: [T; 9] = [
     T::IdempotencyKeyInvalid,
     T::IdempotencyInProgress,
     T::ValidationFailed,
     T::UnknownKind,
     T::IdempotencyKeyReused,
+    T::CallbackUrlForbidden,
     T::QueueFull,
     T::MemoryFull,
     T::Draining,
@@ -136,6 +138,9 @@ fn examples() -> Value {
             "payload": {"to": "ada@example.com", "template": "welcome", "data": {"name": "Ada"}},
             "tags": ["signup"],
             "unique": {"key": "welcome:42", "for": "30m"},
+            "callback_url": "https://app.example/hooks",
+            "callback_events": ["job.completed", "job.dead_lettered"],
+            "notify_email": "ops@example.com",
         }},
         "http": {"summary": "A call of an API, within the next hour", "value": {
             "kind": "http",
@@ -163,6 +168,7 @@ fn new_job() -> Value {
     let tags = json!({
         "type": "array", "maxItems": MAX_TAGS, "items": tag("A tag."), "description": "Words to find it by.",
     });
+    let job = and_maybe(job, notices::members());
     closed(and_maybe(
         job,
         [

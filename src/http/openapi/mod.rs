@@ -8,11 +8,13 @@ mod dead_letters;
 mod document;
 mod events;
 mod headers;
+mod hub;
 mod job;
 mod jobs;
 mod kinds;
 mod mail;
 mod metrics;
+mod notices;
 mod operation;
 mod page;
 mod page_parts;
@@ -50,6 +52,8 @@ fn resources() -> Vec<Resource> {
         job::resource(),
         progress::resource(),
         events::resource(),
+        hub::resource(),
+        notices::resource(),
         queues::resource(),
         schedules::resource(),
         dead_letters::resource(),

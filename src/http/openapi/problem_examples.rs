@@ -9,7 +9,7 @@ use crate::http::problem_type::ProblemType;
 pub(super) fn example(kind: ProblemType) -> Value {
     let (instance, detail, more) = of(kind);
     let path = match kind {
-        ProblemType::NotFound => "about:blank".to_owned(),
+        ProblemType::NotFound | ProblemType::Conflict | ProblemType::Unavailable => "about:blank".to_owned(),
         kind => format!("/problems/{}", kind.slug()),
     };
     let mut problem = json!({
@@ -30,6 +30,7 @@ pub(super) fn example(kind: ProblemType) -> Value {
 
 const JOBS: &str = "/api/jobs";
 const JOB: &str = "/api/jobs/{id}";
+const HUB: &str = "/hubs/jobs";
 const RESULT: &str = "/api/jobs/{id}/result";
 
 /// The path that was asked, the detail, and the members of its own.
@@ -133,6 +134,14 @@ fn of(kind: ProblemType) -> (&'static str, &'static str, Value) {
         T::IdempotencyKeyReused => {
             (JOBS, "This Idempotency-Key was used with another body. Take a new key for new work.", none)
         }
+        T::CallbackUrlForbidden => (
+            JOBS,
+            "/callback_url: leads to an address inside of a private network, where webhooks must not go.",
+            json!({"errors": [{
+                "pointer": "/callback_url",
+                "detail": "leads to an address inside of a private network, where webhooks must not go",
+            }]}),
+        ),
         T::Internal => (JOB, "The log of the server has the causes under this request id.", none),
         T::QueueFull => (
             JOBS,
@@ -147,6 +156,12 @@ fn of(kind: ProblemType) -> (&'static str, &'static str, Value) {
         T::Draining => (
             JOBS,
             "Jobs are not accepted any more. Try again when it has restarted.",
+            json!({"retry_after_seconds": 5}),
+        ),
+        T::Conflict => (HUB, "The connection is open already. Negotiate a new one.", none),
+        T::Unavailable => (
+            HUB,
+            "The server has as many connections as it may have (server.max_hub_connections); try again later.",
             json!({"retry_after_seconds": 5}),
         ),
         T::NotFound => ("/problems/nope", "There is no problem type of this name.", none),

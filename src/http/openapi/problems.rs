@@ -17,7 +17,13 @@ pub(super) struct Components {
 }
 
 pub(super) fn components() -> Components {
-    let all = || ProblemType::ALL.into_iter().chain([ProblemType::NotFound]);
+    let all = || {
+        ProblemType::ALL.into_iter().chain([
+            ProblemType::NotFound,
+            ProblemType::Conflict,
+            ProblemType::Unavailable,
+        ])
+    };
     Components {
         schemas: [("Problem", problem()), ("Fault", fault())],
         examples: all().map(|kind| (name(kind).to_owned(), json!({"value": example(kind)}))).collect(),
@@ -44,9 +50,14 @@ pub(super) fn responses(kinds: &[ProblemType]) -> BTreeMap<String, Value> {
     responses.collect()
 }
 
-/// What a type is called here; the one without a page of its own has no slug.
+/// What a type is called here; those without a page of their own have no slug.
 fn name(kind: ProblemType) -> &'static str {
-    if kind == ProblemType::NotFound { "not-found" } else { kind.slug() }
+    match kind {
+        ProblemType::NotFound => "not-found",
+        ProblemType::Conflict => "conflict",
+        ProblemType::Unavailable => "unavailable",
+        kind => kind.slug(),
+    }
 }
 
 fn response(kinds: &[ProblemType]) -> Value {
@@ -82,9 +93,12 @@ fn headers_of(kind: ProblemType) -> &'static [&'static Header] {
     use ProblemType as T;
     match kind {
         T::Unauthorized => &[&headers::WWW_AUTHENTICATE],
-        T::IdempotencyInProgress | T::ResultNotReady | T::QueueFull | T::MemoryFull | T::Draining => {
-            &[&headers::RETRY_AFTER]
-        }
+        T::IdempotencyInProgress
+        | T::ResultNotReady
+        | T::QueueFull
+        | T::MemoryFull
+        | T::Draining
+        | T::Unavailable => &[&headers::RETRY_AFTER],
         _ => &[],
     }
 }

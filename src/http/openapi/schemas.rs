@@ -124,7 +124,7 @@ pub(super) fn example_job() -> Value {
         "created_at": "2026-11-20T16:50:00.123Z", "run_at": "2026-11-20T16:50:00.123Z", "started_at": null,
         "finished_at": null, "next_attempt_at": null, "expires_at": null,
         "progress": {"percent": 0, "message": null}, "cancel_requested": false, "skip_reason": null,
-        "waiting": {"for": "turn", "until": null, "ahead": 3}, "error": null, "attempts": [],
+        "waiting": {"for": "turn", "until": null, "ahead": 3}, "error": null, "attempts": [], "callback": null,
         "links": {"self": url(""), "status": url("/status"), "result": url("/result"), "events": url("/events")},
     })
 }

@@ -78,6 +78,19 @@ pub(super) fn one(body: &[u8], registry: &Registry) -> Result<Draft, Problem> {
     }
 }
 
+/// Reads one job that is to be submitted.
+///
+/// # Errors
+///
+/// When the body is not JSON at all, or not a job: with everything that is wrong with it.
+pub(super) fn whole(body: &[u8], jobs: &Jobs) -> Result<NewJob, Problem> {
+    let draft = one(body, jobs.registry())?;
+    if !draft.is_whole() {
+        return Err(Problem::faults(ProblemType::ValidationFailed, draft.into_faults(jobs)));
+    }
+    draft.into_job().ok_or_else(|| Problem::faults(ProblemType::ValidationFailed, Vec::new()))
+}
+
 /// Reads a batch; the pointers of its faults begin at the array.
 ///
 /// # Errors

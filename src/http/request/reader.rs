@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::job::{Delay, Fault, QueueName, Tag, Timestamp, Unique, UniqueKey, parse_duration};
+use crate::job::{
+    Callback, Delay, Fault, QueueName, StateName, States, Tag, Timestamp, Unique, UniqueKey, Wanted,
+    parse_duration,
+};
 use crate::jobs::MAX_TAGS;
 
 /// Turns texts into types and notes what does not fit.
@@ -35,7 +38,7 @@ impl Reader {
             Some(_) => {
                 let detail = match member {
                     "run_at" => "must be an RFC 3339 time as a string",
-                    "queue" => "must be a string",
+                    "queue" | "callback_url" | "notify_email" => "must be a string",
                     _ => "must be a duration with a unit, as a string: \"30s\"",
                 };
                 self.wrong(&format!("/{member}"), detail)
@@ -74,6 +77,44 @@ impl Reader {
             }
         }
         tags
+    }
+
+    pub(super) fn wanted<'a>(
+        &mut self,
+        url: Option<&str>,
+        events: Option<impl Iterator<Item = Option<&'a str>>>,
+        email: Option<&str>,
+    ) -> Option<Box<Wanted>> {
+        if url.is_none() && events.is_none() && email.is_none() {
+            return None;
+        }
+        let events = events.map(|events| self.events(events));
+        let callback = match (url, events) {
+            (Some(url), Some(Some(events))) => Some(Callback::new(url).events(events)),
+            (Some(url), _) => Some(Callback::new(url)),
+            (None, Some(_)) => self.wrong("/callback_events", "goes with callback_url only"),
+            (None, None) => None,
+        };
+        Some(Box::new(Wanted { callback, email: email.map(Into::into) }))
+    }
+
+    /// Nothing when one of them is wrong.
+    fn events<'a>(&mut self, texts: impl Iterator<Item = Option<&'a str>>) -> Option<Vec<StateName>> {
+        let mut events = Vec::new();
+        let before = self.faults.len();
+        // There are no more than these, so that what comes behind them is wrong anyway.
+        for (n, text) in texts.enumerate().take(StateName::ALL.len() + 1) {
+            let pointer = format!("/callback_events/{n}");
+            let event = match text {
+                Some(text) => self.parse(&pointer, text, States::event),
+                None => self.wrong(&pointer, "must be a string"),
+            };
+            if event.is_some_and(|event| events.contains(&event)) {
+                self.wrong::<()>(&pointer, "stands twice");
+            }
+            events.extend(event);
+        }
+        (self.faults.len() == before).then_some(events)
     }
 
     pub(super) fn unique(&mut self, key: Option<&str>, window: Option<&str>) -> Option<Unique> {

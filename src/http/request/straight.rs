@@ -32,6 +32,12 @@ pub(super) struct Straight<'a> {
     tags: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow)]
     unique: Option<StraightUnique<'a>>,
+    #[serde(borrow)]
+    callback_url: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    callback_events: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
+    notify_email: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +68,12 @@ impl Straight<'_> {
             Some(raw) => raw.to_owned(),
             None => empty_object(),
         };
+        let events = self.callback_events.as_ref();
+        let wanted = reader.wanted(
+            self.callback_url.as_deref(),
+            events.map(|events| events.iter().map(|event| Some(&**event))),
+            self.notify_email.as_deref(),
+        );
         let kind_read = kind.is_some();
         let job = kind.or_else(stand_in).map(|kind| NewJob {
             queue: reader.queue(self.queue.as_deref()),
@@ -71,6 +83,7 @@ impl Straight<'_> {
             expires_in: reader.duration("/expires_in", self.expires_in.as_deref()),
             tags: reader.tags(self.tags.unwrap_or_default().iter().map(|tag| Some(&**tag))),
             unique: self.unique.and_then(|unique| reader.unique(Some(&unique.key), unique.window.as_deref())),
+            wanted,
             ..NewJob::from_raw(kind, payload)
         });
         Draft { job, kind_read, faults: reader.faults }

@@ -4,12 +4,10 @@ use serde_json::{Map, Value};
 
 use super::reader::Reader;
 use super::{Draft, empty_object, stand_in};
-use crate::job::{Fault, KindName, NewJob, Unique, nearest};
+use crate::job::{Fault, KindName, NewJob, Unique, Wanted, nearest};
 use crate::jobs::MAX_FAULTS;
 
-/// Members of the contract that this version does not have yet. Better refused than silently ignored.
-const NOT_YET: [&str; 3] = ["callback_url", "callback_events", "notify_email"];
-pub(in crate::http) const KNOWN: [&str; 10] = [
+pub(in crate::http) const KNOWN: [&str; 13] = [
     "kind",
     "payload",
     "queue",
@@ -20,12 +18,14 @@ pub(in crate::http) const KNOWN: [&str; 10] = [
     "expires_in",
     "tags",
     "unique",
+    "callback_url",
+    "callback_events",
+    "notify_email",
 ];
 pub(in crate::http) const KNOWN_OF_UNIQUE: [&str; 2] = ["key", "for"];
 
 pub(super) fn unknown_member(member: &str, known: &[&str]) -> Fault {
     let detail = match nearest(member, known.iter().copied()) {
-        _ if NOT_YET.contains(&member) => "is not supported by this version".to_owned(),
         Some(nearest) => format!("is not a member of a job; did you mean {nearest:?}?"),
         None => "is not a member that is known here".to_owned(),
     };
@@ -80,6 +80,7 @@ pub(super) fn draft_of(value: &Value) -> Draft {
         }
     };
     let unique = unique_of(&mut reader, members.get("unique"));
+    let wanted = wanted_of(&mut reader, members);
     let kind_read = kind.is_some();
     let job = kind.or_else(stand_in).map(|kind| NewJob {
         queue,
@@ -89,9 +90,21 @@ pub(super) fn draft_of(value: &Value) -> Draft {
         expires_in,
         tags,
         unique,
+        wanted,
         ..NewJob::from_raw(kind, payload)
     });
     Draft { job, kind_read, faults: reader.faults }
+}
+
+fn wanted_of(reader: &mut Reader, members: &Map<String, Value>) -> Option<Box<Wanted>> {
+    let url = reader.text(members, "callback_url");
+    let email = reader.text(members, "notify_email");
+    let events = match members.get("callback_events") {
+        None | Some(Value::Null) => None,
+        Some(Value::Array(events)) => Some(events.iter().map(Value::as_str)),
+        Some(_) => reader.wrong("/callback_events", "must be an array of strings"),
+    };
+    reader.wanted(url, events, email)
 }
 
 fn unique_of(reader: &mut Reader, value: Option<&Value>) -> Option<Unique> {
