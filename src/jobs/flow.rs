@@ -106,11 +106,11 @@ impl Flow {
         self.changed.notified().await;
     }
 
-    /// The pause, as far as it holds: how long until it ends by itself.
-    pub(crate) fn pause_left(&self) -> Option<Option<Duration>> {
+    /// How long the pause still holds, if there is one; without an end of its own for ever.
+    pub(crate) fn pause_left(&self) -> Option<Duration> {
         let now = self.clock.now();
         let pause = self.dials().pause.as_ref().filter(|pause| pause.holds_at(now))?.until;
-        Some(pause.map(|until| until.since(now)))
+        Some(pause.map_or(Duration::MAX, |until| until.since(now)))
     }
 
     /// Notes that the pause has ended by itself; says whether it was that which was to be noted.

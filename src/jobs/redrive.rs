@@ -312,10 +312,12 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::jobs::QueueSettings;
     use crate::queue::{Closed, Consumer, MemoryQueue, Queue, ReserveManyError};
     use futures_util::future::BoxFuture;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     /// A queue in which somebody else takes a place just before each one that is reserved.
     struct Contested {
@@ -364,12 +366,12 @@ mod tests {
             let settings = QueueSettings {
                 capacity: 10,
                 concurrency: 1,
-                enqueue_wait: std::time::Duration::ZERO,
+                enqueue_wait: Duration::ZERO,
                 rate_limit: None,
             };
-            let (name, clock) = (QueueName::new("default").unwrap(), crate::clock::Clock::system());
+            let name = QueueName::new("default").unwrap();
             let meter = crate::metrics::Metrics::off().queue(&name);
-            let line = Line::new(name, Arc::<Contested>::clone(&queue), &settings, &clock, meter);
+            let line = Line::new(name, Arc::<Contested>::clone(&queue), &settings, &Clock::system(), meter);
             let slot = spare_room(&line);
             assert_eq!(slot.is_some(), spare, "{waiting} wait");
             assert_eq!(queue.depth(), 8, "{waiting} wait");

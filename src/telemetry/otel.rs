@@ -80,6 +80,11 @@ pub(super) fn follow(span: &Span, trace: &Trace) {
     let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(context));
 }
 
+/// Gives a span another name: that of a request is known once it has found its route.
+pub(super) fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// The trace as it is seen from the current span; the one that came with the request if there is no span.
 pub(super) fn here(trace: Option<Trace>) -> Option<Trace> {
     let span = Span::current();

@@ -11,7 +11,6 @@ pub(crate) fn request(method: &str) -> Span {
     tracing::debug_span!(
         target: names::SPANS,
         names::REQUEST_SPAN,
-        otel.name = Empty,
         otel.kind = "server",
         http.request.method = method,
         http.route = Empty,
@@ -21,11 +20,13 @@ pub(crate) fn request(method: &str) -> Span {
 }
 
 /// Notes what a request came to.
+#[cfg_attr(not(feature = "otel"), expect(unused_variables, reason = "only a collector is told the name"))]
 pub(crate) fn answered(span: &Span, method: &str, route: &str, status: u16) {
     if span.is_disabled() {
         return;
     }
-    span.record("otel.name", format!("{method} {route}"));
+    #[cfg(feature = "otel")]
+    super::otel::rename(span, format!("{method} {route}"));
     span.record("http.route", route);
     span.record("http.response.status_code", status);
     if status >= 500 {

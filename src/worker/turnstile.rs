@@ -13,7 +13,7 @@ const LONGEST_REST: Duration = Duration::from_mins(1);
 /// what is paused is not run, but spilled.
 pub(super) async fn open(desk: &Desk, line: &Line) -> bool {
     while let Some(left) = line.flow.pause_left() {
-        if !rest(desk, &line.flow, left, true).await {
+        if !rest(desk, &line.flow, Some(left), true).await {
             return false;
         }
     }

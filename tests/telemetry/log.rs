@@ -36,7 +36,7 @@ async fn a_healthy_job_and_its_requests_write_no_line() {
     ask(&program).await;
     let lines = program.stop().await;
     let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["stopping", "drain report"], "{lines:#?}");
+    assert_eq!(messages, ["stopping", "draining", "drain report"], "{lines:#?}");
 }
 
 #[tokio::test]
