@@ -19,7 +19,7 @@ use super::watch::Route;
 /// A caller who may not use a method does not get to its handler, nor to what the handler takes from the request: the
 /// route is not found, and what is left over is refused.
 pub(super) struct Path {
-    path: &'static str,
+    template: &'static str,
     resource: Resource,
     /// Whether callers are asked for a token.
     asked: bool,
@@ -28,12 +28,17 @@ pub(super) struct Path {
 
 impl Path {
     pub(super) fn new(path: &'static str, guard: &Guard, route: Route) -> Self {
-        Self { path, resource: web::resource(path).app_data(route), asked: guard.asks(), methods: Vec::new() }
+        Self {
+            template: path,
+            resource: web::resource(path).app_data(route),
+            asked: guard.asks(),
+            methods: Vec::new(),
+        }
     }
 
     /// As it is mounted: `/api/jobs/{id}`.
-    pub(super) fn path(&self) -> &'static str {
-        self.path
+    pub(super) fn template(&self) -> &'static str {
+        self.template
     }
 
     /// Its methods, and what each of them needs.

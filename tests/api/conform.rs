@@ -22,12 +22,15 @@ const NOT_DESCRIBED: [&str; 8] = [
     "vary",
 ];
 
+/// The id of an operation, and a status that it answers with.
+type Seen = (String, u16);
+
 /// The description, and what has been seen of it.
 pub(crate) struct Description {
     pub(crate) document: Value,
     strict: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
-    seen: Mutex<BTreeSet<(String, u16)>>,
+    seen: Mutex<BTreeSet<Seen>>,
 }
 
 /// An operation that a request belongs to.
@@ -103,13 +106,13 @@ impl Description {
     }
 
     /// The answers that are described, and those that have been seen.
-    pub(crate) fn account(&self) -> (BTreeSet<(String, u16)>, BTreeSet<(String, u16)>) {
+    pub(crate) fn account(&self) -> [BTreeSet<Seen>; 2] {
         let described = self.operations().into_iter().flat_map(|(_, _, operation)| {
             let id = operation["operationId"].as_str().unwrap().to_owned();
             let statuses = operation["responses"].as_object().unwrap().keys();
             statuses.map(move |status| (id.clone(), status.parse().unwrap())).collect::<Vec<_>>()
         });
-        (described.collect(), self.seen.lock().unwrap().clone())
+        [described.collect(), self.seen.lock().unwrap().clone()]
     }
 
     /// The operation of a request; none when its method is not known there, or its path is not.

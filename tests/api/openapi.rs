@@ -147,7 +147,7 @@ async fn everything_that_is_described_is_seen() {
     memory().await;
     under_way().await;
     draining().await;
-    let (described, seen) = description().account();
+    let [described, seen] = description().account();
     let missing: Vec<_> =
         described.difference(&seen).filter(|(operation, status)| !elsewhere(operation, *status)).collect();
     assert!(missing.is_empty(), "is described, and no answer was like it: {missing:?}");

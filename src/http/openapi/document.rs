@@ -122,7 +122,7 @@ pub(super) fn mounted() -> Vec<Mounted> {
     });
     let paths = routes::paths(|path| Path::new(path, &guard, Route::new(path, &Metrics::off())));
     let methods =
-        paths.iter().flat_map(|path| path.methods().map(|(method, needs)| (path.path(), method, needs)));
+        paths.iter().flat_map(|path| path.methods().map(|(method, needs)| (path.template(), method, needs)));
     methods.filter(|(_, method, _)| *method != "HEAD").collect()
 }
 

@@ -1,5 +1,7 @@
 //! The words that schemas are made of, and the schemas that several resources share.
 
+#![expect(clippy::needless_pass_by_value, reason = "schemas are made where they are passed")]
+
 use serde_json::{Map, Value, json};
 
 use crate::job::{JobId, StateName};
