@@ -220,9 +220,9 @@ paused = true
     #[test]
     fn a_thousand_schedules_are_enough() {
         let with = |number: usize| {
-            let text: String =
+            let tables: Vec<_> =
                 (0..number).map(|n| format!("[schedules.s{n}]\ncron='@daily'\nkind='noop'\n")).collect();
-            with_file(&text, &[])
+            with_file(&tables.concat(), &[])
         };
         assert_eq!(with(999).unwrap().config.schedules.len(), 999);
         assert_eq!(with(1_000).unwrap().config.schedules.len(), 1_000);

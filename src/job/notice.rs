@@ -250,7 +250,7 @@ impl Told {
     }
 
     /// With no more notices than are remembered, whatever stood in a file.
-    pub(crate) fn bounded(mut self: Box<Self>) -> Box<Self> {
+    pub(crate) fn bounded(mut self) -> Self {
         self.notices.drain(..self.notices.len().saturating_sub(REMEMBERED));
         self.notices.shrink_to_fit();
         self

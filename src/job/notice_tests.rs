@@ -125,7 +125,7 @@ fn memory_is_bounded_and_the_end_is_always_told() {
     assert!(job.wants_webhook());
     for (length, kept) in [(REMEMBERED, REMEMBERED), (REMEMBERED + 1, REMEMBERED)] {
         let many = Told { notices: vec![JobId::MIN; length], ..Told::NOTHING };
-        assert_eq!(Told::bounded(Box::new(many)).notices.len(), kept);
+        assert_eq!(many.bounded().notices.len(), kept);
     }
 }
 

@@ -146,7 +146,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn pointers(patch: &QueuePatch, before: Option<&Pause>) -> Vec<String> {
-        patch.faults(before, NOW).into_iter().map(|fault| fault.pointer.to_string()).collect()
+        patch.faults(before, NOW).into_iter().map(|fault| fault.pointer).collect()
     }
 
     #[test]

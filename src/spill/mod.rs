@@ -541,7 +541,7 @@ impl Line {
             progress: self.progress,
             error: self.error.map(Arc::new),
             attempts: self.attempts,
-            told: self.told.map(Told::bounded),
+            told: self.told.map(|told| Box::new(told.bounded())),
             ..Job::new(spec, state, self.expires_at)
         })
     }

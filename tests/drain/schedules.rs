@@ -24,13 +24,13 @@ async fn completed(process: &Process, number: usize) -> Vec<Value> {
     let reading = async {
         while let Some(chunk) = response.chunk().await.unwrap() {
             text += std::str::from_utf8(&chunk).unwrap();
-            while let Some((event, rest)) = text.split_once("\n\n") {
+            while let Some(end) = text.find("\n\n") {
+                let event: String = text.drain(..end + 2).collect();
                 let data: String = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
                 let envelope = serde_json::from_str::<Value>(&data).unwrap_or_default();
                 if envelope["type"] == "job.completed" {
                     jobs.push(envelope["data"].clone());
                 }
-                text = rest.to_owned();
             }
             if jobs.len() >= number {
                 return;

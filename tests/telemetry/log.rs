@@ -26,7 +26,7 @@ async fn ask(program: &Program) -> String {
     id
 }
 
-fn is_of_request(line: &&Value) -> bool {
+fn is_of_request(line: &Value) -> bool {
     line["message"] == "request"
 }
 
@@ -44,7 +44,7 @@ async fn the_access_log_has_a_line_for_every_request() {
     let program = Program::start(&["log.access=true"], &[]).await;
     let id = ask(&program).await;
     let lines = program.stop().await;
-    let requests: Vec<&Value> = lines.iter().filter(is_of_request).collect();
+    let requests: Vec<&Value> = lines.iter().filter(|line| is_of_request(line)).collect();
     let text = |value: &Value, member: &str| value[member].as_str().unwrap().to_owned();
     let seen: Vec<_> = requests
         .iter()

@@ -117,14 +117,17 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use futures_util::FutureExt as _;
 
     use super::*;
 
     const ZERO: Duration = Duration::ZERO;
 
-    fn take(outbox: &Outbox) -> Option<Option<usize>> {
-        outbox.take(|| ZERO).now_or_never().map(|taken| taken.map(|chunk| chunk.len()))
+    fn take(outbox: &Outbox) -> Poll<Option<usize>> {
+        let taken = outbox.take(|| ZERO).now_or_never();
+        taken.map_or(Poll::Pending, |taken| Poll::Ready(taken.map(|chunk| chunk.len())))
     }
 
     #[test]
@@ -134,7 +137,7 @@ mod tests {
         assert!(outbox.has_room() && outbox.room().now_or_never().is_some());
         outbox.push(vec![0], ZERO);
         assert!(!outbox.has_room() && outbox.room().now_or_never().is_none());
-        assert_eq!(take(&outbox), Some(Some(FULL - 1)));
+        assert_eq!(take(&outbox), Poll::Ready(Some(FULL - 1)));
         assert!(outbox.has_room());
     }
 
@@ -144,14 +147,18 @@ mod tests {
         for length in [CHUNK - 1, 1, 1, CHUNK + 1] {
             outbox.push(vec![0; length], ZERO);
         }
-        let taken: Vec<_> = std::iter::from_fn(|| take(&outbox)).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| match take(&outbox) {
+            Poll::Ready(taken) => Some(taken),
+            Poll::Pending => None,
+        })
+        .collect();
         assert_eq!(taken, [Some(CHUNK), Some(1), Some(CHUNK + 1)]);
         outbox.push(vec![0], ZERO);
         outbox.finish();
         outbox.push(vec![0; 7], ZERO);
         assert_eq!(
             (take(&outbox), take(&outbox)),
-            (Some(Some(1)), Some(None)),
+            (Poll::Ready(Some(1)), Poll::Ready(None)),
             "what came too late is not in"
         );
     }
@@ -174,7 +181,7 @@ mod tests {
     async fn whoever_waits_is_woken() {
         let outbox = Outbox::default();
         outbox.push(vec![0; FULL], ZERO);
-        let (_, taken) = tokio::join!(outbox.room(), outbox.take(|| ZERO));
+        let ((), taken) = tokio::join!(outbox.room(), outbox.take(|| ZERO));
         assert_eq!(taken.map(|chunk| chunk.len()), Some(FULL));
         let (taken, ()) = tokio::join!(outbox.take(|| ZERO), async { outbox.push(vec![0], ZERO) });
         assert_eq!(taken, Some(vec![0]));

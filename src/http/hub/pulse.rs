@@ -100,6 +100,10 @@ mod tests {
     const MILLI: Duration = Duration::from_millis(1);
     const AT: Duration = Duration::from_secs(100);
 
+    fn just_before(time: Duration) -> Duration {
+        time.saturating_sub(MILLI)
+    }
+
     fn open(heard: Option<Duration>) -> Signs {
         Signs { opened: Some(AT), heard, comes_and_goes: false, stuck: None }
     }
@@ -114,20 +118,20 @@ mod tests {
     fn what_does_not_begin_is_given_up_after_fifteen_seconds() {
         let pulse = Pulse::new(AT);
         let closed = Signs { opened: None, ..open(Some(AT)) };
-        assert_eq!(pulse.due(&closed, AT + BEGINNING - MILLI), Due::Nothing(MILLI));
+        assert_eq!(pulse.due(&closed, just_before(AT + BEGINNING)), Due::Nothing(MILLI));
         assert_eq!(pulse.due(&closed, AT + BEGINNING), Due::NotBegun);
         // Once it is open, it has as long again.
-        let late = Signs { opened: Some(AT + BEGINNING - MILLI), ..closed };
+        let late = Signs { opened: Some(just_before(AT + BEGINNING)), ..closed };
         assert_eq!(pulse.due(&late, AT + BEGINNING), Due::Nothing(STUCK));
-        assert_eq!(pulse.due(&late, AT + 2 * BEGINNING - 2 * MILLI), Due::Nothing(MILLI));
-        assert_eq!(pulse.due(&late, AT + 2 * BEGINNING - MILLI), Due::NotBegun);
+        assert_eq!(pulse.due(&late, just_before(just_before(AT + 2 * BEGINNING))), Due::Nothing(MILLI));
+        assert_eq!(pulse.due(&late, just_before(AT + 2 * BEGINNING)), Due::NotBegun);
     }
 
     #[test]
     fn who_is_silent_for_thirty_seconds_is_dropped() {
         let mut pulse = shaken();
         pulse.sent(AT + SILENT);
-        assert_eq!(pulse.due(&open(Some(AT)), AT + SILENT - MILLI), Due::Nothing(MILLI));
+        assert_eq!(pulse.due(&open(Some(AT)), just_before(AT + SILENT)), Due::Nothing(MILLI));
         assert_eq!(pulse.due(&open(Some(AT)), AT + SILENT), Due::Silent);
         assert_eq!(pulse.due(&open(Some(AT + MILLI)), AT + SILENT), Due::Nothing(MILLI));
         // Of one that polls the waiting poll is enough.
@@ -140,7 +144,7 @@ mod tests {
     fn a_ping_is_due_when_nothing_was_sent_for_fifteen_seconds() {
         let mut pulse = shaken();
         let signs = |now| open(Some(now));
-        assert_eq!(pulse.due(&signs(AT), AT + QUIET - MILLI), Due::Nothing(MILLI));
+        assert_eq!(pulse.due(&signs(AT), just_before(AT + QUIET)), Due::Nothing(MILLI));
         assert_eq!(pulse.due(&signs(AT), AT + QUIET), Due::Ping);
         pulse.sent(AT + QUIET);
         assert_eq!(pulse.due(&signs(AT + QUIET), AT + QUIET), Due::Nothing(STUCK));
@@ -151,7 +155,7 @@ mod tests {
     #[test]
     fn who_takes_nothing_for_ten_seconds_is_cut() {
         let stuck = |stuck| Signs { stuck: Some(stuck), ..open(Some(AT)) };
-        assert_eq!(shaken().due(&stuck(STUCK - MILLI), AT), Due::Nothing(MILLI));
+        assert_eq!(shaken().due(&stuck(just_before(STUCK)), AT), Due::Nothing(MILLI));
         assert_eq!(shaken().due(&stuck(STUCK), AT), Due::Stuck);
         let away = Signs { comes_and_goes: true, ..stuck(STUCK) };
         assert_eq!(shaken().due(&away, AT), Due::Nothing(STUCK), "it may be between two polls");
