@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Health(args)) => block_on(cli::health(args)),
         Some(Command::Client(command)) => block_on(cli::client(*command)),
         Some(Command::Webhook(args)) => block_on(cli::webhook(args)),
+        Some(Command::Openapi) => cli::print_openapi(&mut io::stdout()).map_err(cli::Ended::from),
         Some(Command::Completions { shell }) => {
             cli::completions(shell, &mut io::stdout()).map_err(cli::Ended::from)
         }

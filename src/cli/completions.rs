@@ -48,6 +48,7 @@ mod tests {
                 "dead-letters",
                 "schedules",
                 "webhook",
+                "openapi",
                 "completions",
             ] {
                 assert!(script.contains(command), "{shell}: {command}");

@@ -8,6 +8,7 @@ mod demo;
 mod ended;
 mod health;
 mod notify;
+mod openapi;
 mod reload;
 mod serve;
 mod webhook;
@@ -19,6 +20,7 @@ pub use config::print_config;
 pub use demo::demo;
 pub use ended::Ended;
 pub use health::health;
+pub use openapi::print_openapi;
 pub use serve::serve;
 pub use webhook::{ListenArgs, WebhookArgs, WebhookCommand, webhook};
 
@@ -152,6 +154,10 @@ pub enum Command {
     Client(Box<ClientCommand>),
     /// Receive webhooks while developing
     Webhook(WebhookArgs),
+    /// Write the description of the API (OpenAPI 3.1) to standard output
+    #[command(after_help = "A running server gives the same at /openapi.json, and as a page at /docs.\n\n\
+                            Example:\n  backroom openapi > openapi.json")]
+    Openapi,
     /// Write the completion script of a shell to standard output
     #[command(
         after_help = "Examples:\n  backroom completions bash > ~/.local/share/bash-completion/completions/backroom\n  \
@@ -203,6 +209,7 @@ impl Cli {
                 | Command::Health(_)
                 | Command::Client(_)
                 | Command::Webhook(_)
+                | Command::Openapi
                 | Command::Completions { .. },
             ) => {
                 return if self.before == none {
@@ -299,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_reads_no_configuration_refuses_to_be_given_one() {
-        for command in ["demo", "health", "completions bash", "jobs", "queues", "webhook listen"] {
+        for command in ["demo", "health", "openapi", "completions bash", "jobs", "queues", "webhook listen"] {
             for option in ["--config a", "--set x.y=1"] {
                 for line in [format!("backroom {option} {command}"), format!("backroom {command} {option}")] {
                     let ended = parse(&line).and_then(|cli| cli.config_options());

@@ -12,11 +12,11 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::hub;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
-const HEADERS: HeaderValue = HeaderValue::from_static(
+pub(super) const HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-Id, X-Requested-With, X-SignalR-User-Agent, \
      traceparent",
 );
-const EXPOSED: HeaderValue = HeaderValue::from_static(
+pub(super) const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Idempotent-Replayed, Link, Location, Preference-Applied, Retry-After, WWW-Authenticate, X-Request-Id",
 );
 /// As long as Safari keeps it; others keep it up to two hours.

@@ -13,7 +13,7 @@ use super::{body, list, request};
 use crate::job::{Fault, JobId};
 use crate::jobs::{DeadLetters, MAX_IDS, Redrive, Redriven, SubmitError, ids_rule, limit_rule};
 
-const MEMBERS: [&str; 5] = ["ids", "queue", "kind", "limit", "dry_run"];
+pub(super) const MEMBERS: [&str; 5] = ["ids", "queue", "kind", "limit", "dry_run"];
 
 /// `POST /api/dead-letters/redrive`. No body means the same as an empty object: all.
 pub(super) async fn redrive(

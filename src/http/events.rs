@@ -14,7 +14,7 @@ use crate::job::{Job, JobId, JobState, KindName, QueueName, Timestamp};
 use crate::metrics::{Connected, Transport};
 
 const LAST_EVENT_ID: &str = "last-event-id";
-const KNOWN: [&str; 4] = ["queue", "kind", "job", "access_token"];
+pub(super) const KNOWN: [&str; 4] = ["queue", "kind", "job", "access_token"];
 
 /// `GET /api/jobs/{id}/events`: how the job stands, then everything that happens to it, up to its end.
 ///

@@ -15,12 +15,12 @@ use crate::job::{JobId, StateName, Timestamp};
 use crate::jobs::MAX_FAULTS;
 use crate::store::{Filter, ListQuery};
 
-const DEFAULT_LIMIT: usize = 20;
-const LARGEST_LIMIT: usize = 100;
-const LONGEST_TEXT: usize = 200;
+pub(super) const DEFAULT_LIMIT: usize = 20;
+pub(super) const LARGEST_LIMIT: usize = 100;
+pub(super) const LONGEST_TEXT: usize = 200;
 /// Every job is held against every filter, so there may not be any number of them.
 const MOST_PARAMETERS: usize = 100;
-const KNOWN: [&str; 9] =
+pub(super) const KNOWN: [&str; 9] =
     ["state", "queue", "kind", "tag", "q", "created_after", "created_before", "limit", "cursor"];
 
 /// Shows one page, newest first.

@@ -19,6 +19,7 @@ use super::watch::Route;
 /// A caller who may not use a method does not get to its handler, nor to what the handler takes from the request: the
 /// route is not found, and what is left over is refused.
 pub(super) struct Path {
+    template: &'static str,
     resource: Resource,
     /// Whether callers are asked for a token.
     asked: bool,
@@ -27,7 +28,22 @@ pub(super) struct Path {
 
 impl Path {
     pub(super) fn new(path: &'static str, guard: &Guard, route: Route) -> Self {
-        Self { resource: web::resource(path).app_data(route), asked: guard.asks(), methods: Vec::new() }
+        Self {
+            template: path,
+            resource: web::resource(path).app_data(route),
+            asked: guard.asks(),
+            methods: Vec::new(),
+        }
+    }
+
+    /// As it is mounted: `/api/jobs/{id}`.
+    pub(super) fn template(&self) -> &'static str {
+        self.template
+    }
+
+    /// Its methods, and what each of them needs.
+    pub(super) fn methods(&self) -> impl Iterator<Item = (&'static str, Needs)> + '_ {
+        self.methods.iter().copied()
     }
 
     /// `GET`, and `HEAD` wherever `GET`.
@@ -87,6 +103,31 @@ impl Path {
         }
         self.resource = self.resource.route(route.to(handler));
         self
+    }
+}
+
+/// Paths, to be mounted or to be looked at.
+#[derive(Default)]
+pub(super) struct Paths(Vec<Path>);
+
+impl Paths {
+    /// Adds one.
+    pub(super) fn service(mut self, path: Path) -> Self {
+        self.0.push(path);
+        self
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Path> {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Paths {
+    type Item = Path;
+    type IntoIter = std::vec::IntoIter<Path>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::problem_type::ProblemType;
 use crate::job::{Fault, Progress};
 
-const MEMBERS: [&str; 2] = ["percent", "message"];
+pub(super) const MEMBERS: [&str; 2] = ["percent", "message"];
 
 /// Notes how far the attempt is, and tells whether it should stop.
 ///

@@ -11,7 +11,7 @@ use super::request;
 use crate::job::{Fault, RateLimit, Timestamp};
 use crate::jobs::{Patch, QueuePatch, concurrency_rule, reason_rule};
 
-const MEMBERS: [&str; 5] = ["paused", "pause_reason", "pause_until", "concurrency", "rate_limit"];
+pub(super) const MEMBERS: [&str; 5] = ["paused", "pause_reason", "pause_until", "concurrency", "rate_limit"];
 
 /// Notices a member that stands twice, of which a tree keeps the second only.
 #[derive(Deserialize)]

@@ -24,7 +24,7 @@ pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use media_type::is_media_type;
 pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, ScheduleName, Tag, UniqueKey};
-pub(crate) use notice::{CALLBACK_DISABLED, DISABLES, check_length};
+pub(crate) use notice::{CALLBACK_DISABLED, DISABLES, LONGEST_URL, check_length};
 pub use notice::{Callback, Channel, Delivery, NOTICES, Notice, Notices, States, Told, Wanted};
 pub(crate) use record::{ATTEMPTS_KEPT, truncate};
 pub use record::{Attempt, Job, Progress, Spec};

@@ -32,7 +32,7 @@ pub use queue_patch::{Patch, Pause, QueuePatch};
 pub(crate) use queue_patch::{concurrency_rule, reason_rule};
 pub use queues::{QueuePatchError, QueueStatus};
 pub use redrive::{DeadLetters, DeadLettersError, Redrive, Redriven};
-pub(crate) use redrive::{MAX_IDS, ids_rule, limit_rule};
+pub(crate) use redrive::{LARGEST_REDRIVE, MAX_IDS, ids_rule, limit_rule};
 pub(crate) use running::{Abandoning, Leash};
 pub use service::{Jobs, Limits};
 pub use steer::{CancelError, Canceled, RetryError};

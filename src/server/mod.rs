@@ -12,6 +12,7 @@ mod receiver;
 mod reload;
 mod schedules;
 
+pub use crate::http::openapi;
 pub use backroom::Backroom;
 pub use bounds::MemoryBounds;
 pub use builder::{Builder, StartError};

@@ -113,7 +113,8 @@ async fn who_waits_for_room_is_refused_when_the_drain_begins() {
         });
         assert_eq!((report.finished, report.lost.len()), (2, 0));
     };
-    let (one, many, ()) = within("the drain", async { tokio::join!(one, many, stopping) }).await;
+    let all = Box::pin(async { tokio::join!(one, many, stopping) });
+    let (one, many, ()) = within("the drain", all).await;
     one.problem(503, "draining");
     many.problem(503, "draining");
 }

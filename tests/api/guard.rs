@@ -16,7 +16,7 @@ const READ: Option<Role> = Some(Role::Read);
 const OPERATE: Option<Role> = Some(Role::Operate);
 
 /// Where the role `read` is as good as `submit`: what lists show can be asked for by its id.
-const READABLE: [&str; 8] = [
+pub(crate) const READABLE: [&str; 8] = [
     "/api/jobs/{id}",
     "/api/jobs/{id}/status",
     "/api/jobs/{id}/result",
@@ -28,7 +28,7 @@ const READABLE: [&str; 8] = [
 ];
 
 /// Every path with its methods and the role that each needs (contract, section 10).
-const ROUTES: &[(&str, &str, Option<Role>)] = &[
+pub(crate) const ROUTES: &[(&str, &str, Option<Role>)] = &[
     ("/api/jobs", "GET", READ),
     ("/api/jobs", "HEAD", READ),
     ("/api/jobs", "POST", SUBMIT),
@@ -86,10 +86,14 @@ const ROUTES: &[(&str, &str, Option<Role>)] = &[
     ("/readyz", "HEAD", None),
     ("/problems/{slug}", "GET", None),
     ("/problems/{slug}", "HEAD", None),
+    ("/openapi.json", "GET", None),
+    ("/openapi.json", "HEAD", None),
+    ("/docs", "GET", None),
+    ("/docs", "HEAD", None),
 ];
 
 /// Has a token of its own, that of an attempt: `tests/push`.
-const OF_AN_ATTEMPT: &str = "/api/jobs/{id}/progress";
+pub(crate) const OF_AN_ATTEMPT: &str = "/api/jobs/{id}/progress";
 
 /// Tokens by their roles. The first is nobody's.
 const CALLERS: &[(&str, &[Role])] = &[
@@ -111,7 +115,7 @@ fn may(roles: &[Role], needed: Option<Role>) -> bool {
     needed.is_none_or(|needed| roles.contains(&needed) || roles.contains(&Role::Operate))
 }
 
-fn real(path: &str) -> String {
+pub(crate) fn real(path: &str) -> String {
     // An answer without end would be waited for: what is wrong with its parameters is looked at after the role.
     let path = if path == "/api/events" { "/api/events?wrong=1" } else { path };
     path.replace("{id}", ID).replace("{name}", "default").replace("{slug}", "internal")

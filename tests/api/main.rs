@@ -4,6 +4,8 @@
 
 mod act;
 mod app;
+#[expect(dead_code, reason = "tests/push needs the rest of it")]
+mod conform;
 mod hub_client;
 mod raw;
 mod receiver;
@@ -27,6 +29,7 @@ mod list;
 mod mail;
 mod metrics;
 mod notices;
+mod openapi;
 mod probes;
 mod problems;
 mod queue_patch;

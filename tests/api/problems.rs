@@ -19,7 +19,7 @@ fn paths() -> Vec<(String, &'static str)> {
         ("/api/mail".to_owned(), "GET, HEAD, DELETE"),
         ("/api/queues/default".to_owned(), "GET, HEAD, PATCH"),
     ];
-    for path in ["/api/queues", "/livez", "/readyz", "/problems/internal"] {
+    for path in ["/api/queues", "/openapi.json", "/docs", "/livez", "/readyz", "/problems/internal"] {
         paths.push((path.to_owned(), "GET, HEAD"));
     }
     for part in ["status", "result", "payload", "log"] {

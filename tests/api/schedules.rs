@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::app::{Answer, TestApp, assert_answer, narrow, redacting, within};
 
 /// Never due while a test runs.
-const RARE: &str = "0 0 29 2 *";
+pub(crate) const RARE: &str = "0 0 29 2 *";
 
-fn add(config: &mut Config, name: &str, cron: &str, change: impl FnOnce(&mut Schedule)) {
+pub(crate) fn add(config: &mut Config, name: &str, cron: &str, change: impl FnOnce(&mut Schedule)) {
     let mut schedule = Schedule {
         name: name.parse().unwrap(),
         timetable: Timetable::new(cron, "Europe/Berlin").unwrap(),

@@ -8,6 +8,9 @@ mod act;
 #[expect(dead_code, unused_macros, unused_imports, reason = "the tests of the API need the rest of it")]
 #[path = "../api/app.rs"]
 mod app;
+#[expect(dead_code, reason = "the tests of the description need the rest of it")]
+#[path = "../api/conform.rs"]
+mod conform;
 #[expect(dead_code, reason = "the tests of the drain need the rest of it")]
 #[path = "../drain/process.rs"]
 mod process;

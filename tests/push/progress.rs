@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::conform;
 use crate::process::{Place, Process};
 
 /// A request that the app of the test has got and not answered.
@@ -27,6 +28,10 @@ async fn next(app: &TcpListener) -> Asked {
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();
     let envelope: Value = serde_json::from_slice(&body).unwrap();
+    // The kind `http` sends what it likes.
+    if head.contains("webhook-id: ") {
+        conform::description().meets("Run", &envelope);
+    }
     Asked { stream, head, data: envelope["data"].clone() }
 }
 
@@ -46,12 +51,27 @@ async fn serve(place: &Place, app: &TcpListener) -> Process {
 }
 
 async fn report(server: &Process, id: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
-    let mut request = server.client.post(format!("{}/api/jobs/{id}/progress", server.base)).json(body);
+    report_as(server, id, token, "application/json", body).await
+}
+
+async fn report_as(
+    server: &Process,
+    id: &str,
+    token: Option<&str>,
+    media_type: &str,
+    body: &Value,
+) -> (u16, Value) {
+    let path = format!("/api/jobs/{id}/progress");
+    let request = server.client.post(format!("{}{path}", server.base));
+    let mut request = request.header("content-type", media_type).body(body.to_string());
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
     let answer = request.send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let body = answer.bytes().await.unwrap();
+    conform::check("POST", &path, status, &headers, &body);
+    (status, serde_json::from_slice(&body).unwrap())
 }
 
 #[tokio::test]
@@ -84,6 +104,7 @@ async fn only_the_attempt_itself_and_only_while_it_runs() {
         found.sort_unstable();
         assert_eq!((status, found), (422, pointers), "{problem}");
     }
+    assert_eq!(report_as(&server, &id, Some(&token), "text/plain", &half).await.0, 415);
     assert_eq!(report(&server, &id, Some(&token), &json!({"percent": 100})).await.0, 200);
     assert_eq!(report(&server, &id, Some(&token), &json!({"percent": 0})).await.0, 200);
 

@@ -77,7 +77,7 @@ pub(in super::super) async fn connect(
     }
     match connection.open(Transport::LongPolling, &api.hub) {
         // The client waits for this before it says anything.
-        Opening::First => Ok(HttpResponse::Ok().finish()),
+        Opening::First => Ok(long_polling::nothing()),
         Opening::Again => Ok(long_polling::poll(&connection).await),
         Opening::Other => Err(taken()),
     }

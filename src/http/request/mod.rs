@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use self::straight::{Straight, StraightBatch};
+#[cfg(test)]
+pub(super) use self::tree::{KNOWN, KNOWN_OF_UNIQUE};
 use self::tree::{draft_of, unknown_member};
 use super::problem::Problem;
 use super::problem_type::ProblemType;

@@ -7,7 +7,7 @@ use super::{Draft, empty_object, stand_in};
 use crate::job::{Fault, KindName, NewJob, Unique, Wanted, nearest};
 use crate::jobs::MAX_FAULTS;
 
-const KNOWN: [&str; 13] = [
+pub(in crate::http) const KNOWN: [&str; 13] = [
     "kind",
     "payload",
     "queue",
@@ -22,7 +22,7 @@ const KNOWN: [&str; 13] = [
     "callback_events",
     "notify_email",
 ];
-const KNOWN_OF_UNIQUE: [&str; 2] = ["key", "for"];
+pub(in crate::http) const KNOWN_OF_UNIQUE: [&str; 2] = ["key", "for"];
 
 pub(super) fn unknown_member(member: &str, known: &[&str]) -> Fault {
     let detail = match nearest(member, known.iter().copied()) {
