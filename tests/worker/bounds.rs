@@ -52,9 +52,21 @@ fn panic_somehow(n: u64) -> Ran {
     }
 }
 
+/// Keeps these panics, and no others, from being told with their stacks: to look up ten thousand takes a minute.
+fn keep_quiet_about_them() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let meant = |text: &str| ["called", "polled", "polled again"].contains(&text);
+        if !panic.payload_as_str().map_or_else(|| panic.payload().is::<u8>(), meant) {
+            tell(panic);
+        }
+    }));
+}
+
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_panics_cost_no_place() {
     const PANICS: u64 = 10_000;
+    keep_quiet_about_them();
     let gate = Arc::new(Semaphore::new(0));
     let rig = Setup {
         queues: vec![queue("default", 50, 4)],
