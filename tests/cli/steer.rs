@@ -31,7 +31,7 @@ fn patch(asked: &Asked, path: &str) -> Value {
 async fn queues_are_shown() {
     let rig = Rig::new(&[]).await;
     let table = rig.run(&["queues"]).await;
-    assert_eq!((table.code, table.out.lines().count()), (0, 3), "{table:?}");
+    assert_eq!((table.code, table.out.lines().count()), (0, 4), "{table:?}");
     assert!(table.out.starts_with("NAME     STATE  PENDING  RUNNING"), "{table:?}");
     assert_eq!(rig.json(&["queues"]).await["items"][0]["name"], "default");
     assert_eq!(rig.json(&["queues", "show", "mail"]).await["name"], "mail");
