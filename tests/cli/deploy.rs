@@ -35,6 +35,42 @@ async fn check(folder: &Path, variables: &[(&str, &str)]) -> Run {
     ended(command, "").await
 }
 
+/// The names of those who may call, as `backroom config` has them.
+async fn callers(folder: &Path, variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = backroom(folder, "", &["config", "--json"]);
+    command.envs(variables.iter().copied());
+    let shown = ended(command, "").await.json();
+    let value = |key: &str| {
+        let items = shown["items"].as_array().unwrap();
+        items.iter().find(|item| item["key"] == key).map(|item| item["value"].clone()).unwrap_or_default()
+    };
+    let single = [value("auth.token"), value("auth.token_file")];
+    let single = single.iter().any(|value| value.as_str().is_some_and(|text| !text.is_empty()));
+    let tokens = value("auth.tokens");
+    let tokens =
+        tokens.as_array().into_iter().flatten().map(|token| token["name"].as_str().unwrap().to_owned());
+    single.then(|| "token".to_owned()).into_iter().chain(tokens).collect()
+}
+
+/// With the tokens of `config/production.toml`, and with none.
+async fn who_may_call_is_said_by_the_configuration_alone(folder: &Path, variables: &[(&str, &str)]) {
+    let production = include_str!("../../config/production.toml");
+    let tokens = production.split("\n[auth]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+    let names = ["app", "dashboard", "operator"];
+    for (name, digit) in names.iter().zip(1..) {
+        let token = digit.to_string().repeat(32);
+        std::fs::write(folder.join(format!("backroom-{name}-token")), token).unwrap();
+    }
+    let tokens = tokens.replace("/run/secrets", folder.to_str().unwrap());
+    for (auth, known) in [(tokens.as_str(), &names[..]), ("mode = \"none\"", &[])] {
+        std::fs::write(folder.join("backroom.toml"), format!("[auth]\n{auth}\n")).unwrap();
+        let run = check(folder, variables).await;
+        assert_eq!(run.code, 0, "{auth}: {run:?}");
+        assert_eq!(callers(folder, variables).await, known);
+    }
+    std::fs::remove_file(folder.join("backroom.toml")).unwrap();
+}
+
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef\n").unwrap();
@@ -46,15 +82,19 @@ async fn the_settings_of_the_unit_hold() {
     let (unit, folder) = (deploy("systemd/backroom.service"), folder());
     std::fs::create_dir(folder.path().join("backroom")).unwrap();
     let here = folder.path().to_str().unwrap();
-    let settings: Vec<String> = after(&unit, "Environment=")
-        .iter()
-        .map(|setting| setting.replace("%d", here).replace("%S", here))
-        .collect();
+    let settings: Vec<String> =
+        after(&unit, "Environment=").iter().map(|setting| setting.replace("%S", here)).collect();
     let variables: Vec<(&str, &str)> =
         settings.iter().map(|setting| setting.split_once('=').unwrap()).collect();
-    assert_eq!(variables.len(), 3);
+    assert_eq!(variables.len(), 2);
+    // What the unit hands over is what the configuration beside it names.
+    assert_eq!(after(&unit, "LoadCredential="), ["token:/etc/backroom/token"]);
+    let config = deploy("systemd/backroom.toml").replace("/run/credentials/backroom.service", here);
+    std::fs::write(folder.path().join("backroom.toml"), &config).unwrap();
     let run = check(folder.path(), &variables).await;
     assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(callers(folder.path(), &variables).await, ["token"]);
+    who_may_call_is_said_by_the_configuration_alone(folder.path(), &variables).await;
     assert_eq!(after(&unit, "Type="), ["notify"]);
     assert_eq!(
         after(&unit, "ExecStart="),
@@ -70,18 +110,27 @@ async fn the_settings_of_the_image_hold() {
         .lines()
         .filter_map(|line| line.trim_start().trim_start_matches("ENV ").strip_prefix("BACKROOM_"))
         .map(|setting| format!("BACKROOM_{}", setting.trim_end_matches([' ', '\\'])))
-        .map(|setting| setting.replace("/run/secrets/backroom-token", &format!("{here}/token")))
         .map(|setting| setting.replace("/var/lib/backroom", here))
         .collect();
     let variables: Vec<(&str, &str)> =
         settings.iter().map(|setting| setting.split_once('=').unwrap()).collect();
-    assert_eq!(variables.len(), 4);
-    let run = check(folder.path(), &variables).await;
+    assert_eq!(variables.len(), 3);
+    // As it is documented to be run; without a token it does not start.
+    let documented = deploy("README.md");
+    let given =
+        documented.split("-e BACKROOM_AUTH__TOKEN_FILE=").nth(1).and_then(|rest| rest.split(' ').next());
+    let given = given.unwrap();
+    assert!(documented.contains(&format!(":{given}:ro\"")), "{given} is mounted");
+    let token = folder.path().join("token");
+    let with_token = [&*variables, &[("BACKROOM_AUTH__TOKEN_FILE", token.to_str().unwrap())]].concat();
+    let run = check(folder.path(), &with_token).await;
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.out.contains("would listen on http://0.0.0.0:8080"), "{run:?}");
-    // Without its token it does not start.
-    std::fs::remove_file(folder.path().join("token")).unwrap();
-    assert_eq!(check(folder.path(), &variables).await.code, 78);
+    assert_eq!(callers(folder.path(), &with_token).await, ["token"]);
+    check(folder.path(), &variables).await.refused(78, "there is no token");
+    who_may_call_is_said_by_the_configuration_alone(folder.path(), &variables).await;
+    std::fs::remove_file(&token).unwrap();
+    assert_eq!(check(folder.path(), &with_token).await.code, 78);
     // What the health check calls is there.
     let health = after(&image, "HEALTHCHECK ")[0].split("CMD ").nth(1).unwrap();
     let health: Vec<String> = serde_json::from_str(health).unwrap();

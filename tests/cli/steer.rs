@@ -31,7 +31,7 @@ fn patch(asked: &Asked, path: &str) -> Value {
 async fn queues_are_shown() {
     let rig = Rig::new(&[]).await;
     let table = rig.run(&["queues"]).await;
-    assert_eq!((table.code, table.out.lines().count()), (0, 3), "{table:?}");
+    assert_eq!((table.code, table.out.lines().count()), (0, 4), "{table:?}");
     assert!(table.out.starts_with("NAME     STATE  PENDING  RUNNING"), "{table:?}");
     assert_eq!(rig.json(&["queues"]).await["items"][0]["name"], "default");
     assert_eq!(rig.json(&["queues", "show", "mail"]).await["name"], "mail");
@@ -62,9 +62,6 @@ async fn queues_are_paused_resumed_and_changed() {
     let set = ["queues", "set", "a/b", "--concurrency", "2", "--rate-limit", "10/s"];
     let (_, request) = asked(&set, "200 OK", QUEUE).await;
     assert_eq!(patch(&request, "/api/queues/a%2Fb"), json!({"concurrency": 2, "rate_limit": "10/s"}));
-    let (_, request) = asked(&["queues", "set", "mail", "--rate-limit", "none"], "200 OK", QUEUE).await;
-    assert_eq!(patch(&request, "/api/queues/mail"), json!({"rate_limit": null}));
-
     let place = Place::new(&[]);
     for bad in [
         &["queues", "set", "mail"][..],
@@ -76,6 +73,17 @@ async fn queues_are_paused_resumed_and_changed() {
         let run = ended(backroom(place.folder.path(), "http://127.0.0.1:1", bad), "").await;
         assert_eq!(run.code, 2, "{bad:?}: {run:?}");
     }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_set_taken_away_and_as_it_was_configured() {
+    let rig = Rig::new(&["queues.mail.rate_limit=50/s"]).await;
+    for (rate, limit) in [("10/m", json!("10/m")), ("none", Value::Null), ("configured", json!("50/s"))] {
+        let queue = rig.json(&["queues", "set", "mail", "--rate-limit", rate]).await;
+        assert_eq!(queue["rate_limit"], limit, "{rate}");
+    }
+    let run = rig.run(&["queues", "set", "mail", "--rate-limit", "fast"]).await;
+    run.refused(1, "/rate_limit: ");
 }
 
 #[tokio::test]

@@ -163,7 +163,8 @@ fn random_key() -> String {
     key
 }
 
-/// Sends a submission, and again when that makes sense: under its key there is no second job, however often it arrives.
+/// Sends a submission, and again when that makes sense: under its key there is no second job, however often it arrives,
+/// unless the server restarts in between and has forgotten the key. Across that only `--unique` helps.
 async fn submit(remote: &Remote, body: &str, key: &str, retries: u32) -> Result<Answer, Failure> {
     let mut tries = 0;
     loop {

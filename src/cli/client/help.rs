@@ -2,7 +2,8 @@
 
 pub(super) const ENQUEUE: &str = "\
 The id of the job is written to the standard output, what else there is to say to the standard error.
-The request has an Idempotency-Key, so that sending it again after a lost answer makes no second job.
+The request has an Idempotency-Key, so that sending it again after a lost answer makes no second job. A server
+that restarts forgets such keys: where that may happen in between, give the job a --unique key.
 
 Exit codes: 0 accepted (--wait: completed), 1 refused or no answer, 2 usage; with --wait 4 dead-lettered,
 5 not finished yet, 6 canceled, 7 skipped.

@@ -56,7 +56,11 @@ fn set(args: &SetArgs) -> Value {
         change.insert("concurrency".to_owned(), concurrency.into());
     }
     if let Some(rate) = &args.rate_limit {
-        let rate = if rate == "none" { Value::Null } else { rate.as_str().into() };
+        let rate = match rate.as_str() {
+            "none" => "".into(),
+            "configured" => Value::Null,
+            rate => rate.into(),
+        };
         change.insert("rate_limit".to_owned(), rate);
     }
     Value::Object(change)

@@ -70,7 +70,7 @@ pub struct SetArgs {
     /// How many of its jobs run at once
     #[arg(long, value_name = "N", group = "change")]
     pub concurrency: Option<u32>,
-    /// How many are started in a time, as in 10/s; none: as many as there are
+    /// How many are started in a time, as in 10/s; none: as many as can; configured: what the configuration says
     #[arg(long, value_name = "RATE", group = "change")]
     pub rate_limit: Option<String>,
     /// The server.
