@@ -69,7 +69,7 @@ async fn a_path_that_does_not_exist_is_blank() {
         "/problems",
         "/apiary",
         "/problems/",
-        "/metrics",
+        "/metrics/",
         "/api/jobs/x/events/",
         "/livez/",
         "/api%2Fjobs",

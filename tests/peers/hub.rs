@@ -191,7 +191,8 @@ async fn the_example_of_the_readme_follows_its_job_to_the_end() {
     let server = place.start().await;
     let example = example.replace("http://127.0.0.1:8080", &server.base);
     assert!(example.contains(&server.base), "it says where the hub is");
-    let show = "const show = ({ state }) => { console.log(JSON.stringify(state)); if (state === 'completed') process.exit(0); };\n";
+    // What the client tells of itself goes where errors go.
+    let show = "console.info = console.error; const show = ({ state }) => { console.log(JSON.stringify(state)); if (state === 'completed') process.exit(0); };\n";
     let mut peer = Peer::node("--input-type=module", &["-e", &format!("{show}{example}")]);
     while peer.hear().await != "completed" {}
     assert_eq!(peer.end().await, [Value::Null; 0]);
