@@ -183,7 +183,7 @@ fn security_schemes() -> Value {
             "type": "apiKey",
             "in": "query",
             "name": "access_token",
-            "description": "The same token, for event streams only.",
+            "description": "The same token, for event streams and the hub only.",
         },
         "attempt": {
             "type": "http",

@@ -18,14 +18,15 @@ pub(super) fn resource() -> Resource {
 }
 
 fn negotiate() -> Operation {
-    let version = json!({"type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 0});
+    // Any text, because what is no version is answered with 200 as well.
+    let version = json!({"type": "string", "default": "0", "examples": ["1"]});
     Operation::post("/hubs/jobs/negotiate", "negotiate")
         .says(
             "Negotiate a connection",
             "What the connection is called, and by which transports it can be opened. A client that speaks WebSockets only can do \
              without.",
         )
-        .takes([query("negotiateVersion", "The newest that is understood; beyond 1 counts as 1.", version)])
+        .takes([query("negotiateVersion", "The newest that is understood: 0 or 1, and more counts as 1. Anything else is answered with `error`.", version)])
         .takes(of_clients())
         .security(either())
         .answers(
@@ -99,13 +100,8 @@ fn id(required: bool) -> Value {
 }
 
 /// What clients of the hub send with every request.
-fn of_clients() -> [Value; 3] {
-    let token = query(
-        "access_token",
-        "The token, for clients that cannot send `Authorization`.",
-        json!({"type": "string"}),
-    );
-    [token, sent("X-Requested-With"), sent("X-SignalR-User-Agent")]
+fn of_clients() -> [Value; 2] {
+    [sent("X-Requested-With"), sent("X-SignalR-User-Agent")]
 }
 
 fn either() -> Value {
