@@ -66,7 +66,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 }
 
 fn idle(size: Size, runtime: &Runtime, report: &mut Report) {
-    let watchers = size.pick(9_000, 200);
+    let watchers = size.pick(10_000, 200);
     let each = |server: &Served, path: &str| {
         // What the first connections bring with them is not theirs.
         drop(runtime.block_on(attach_many(server.address(), path, 10)));
