@@ -157,12 +157,10 @@ impl Jobs {
     /// Counts what became of an attempt to deliver a webhook, if that is what has just ended.
     pub(super) fn count_delivery(&self, notice: &Job) {
         let is_webhook = notice.notice().is_some_and(|notice| notice.channel == Channel::Webhook);
+        // What is skipped was not sent.
         let has_ended = matches!(
             notice.state,
-            JobState::Completed { .. }
-                | JobState::Failed { .. }
-                | JobState::DeadLettered { .. }
-                | JobState::Skipped { .. }
+            JobState::Completed { .. } | JobState::Failed { .. } | JobState::DeadLettered { .. }
         );
         if is_webhook && has_ended {
             self.metrics().webhook(match Delivery::of(notice) {
