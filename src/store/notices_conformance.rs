@@ -110,4 +110,9 @@ pub(super) async fn keeps_no_notice_of_a_duplicate(store: &dyn Store) {
     assert!(get(store, id(11)).await.is_none(), "its job was not kept");
     let counts = store.counts(&queue("mail")).await.expect("an answer");
     assert_eq!(counts.get(StateName::Pending), 1);
+    // One that was accepted before is there to be told all the same.
+    let duplicates = store.restore(vec![unique(3), notice(12, id(3))]).await.expect("new ids");
+    assert_eq!(duplicates.len(), 1);
+    assert!(get(store, id(3)).await.is_none());
+    assert!(get(store, id(12)).await.is_some());
 }
