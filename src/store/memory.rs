@@ -177,6 +177,9 @@ impl MemoryStore {
         if (grown || job.state.is_terminal()) && self.budget.is_over(0) {
             self.relieve(id);
         }
+        if grown && job.notice().is_some() && self.budget.tells_too_much() {
+            self.thin(id);
+        }
         Ok(job)
     }
 
