@@ -205,17 +205,28 @@ impl Standing {
         }
     }
 
-    /// The run that is held is left out, because of this job.
+    /// The run that is held is left out, because of this job. Nothing when a pause has dropped it meanwhile.
     pub fn left_out(&mut self, due_at: Timestamp, now: Timestamp, because_of: Option<JobId>) {
+        if self.held != Some(due_at) {
+            return;
+        }
         self.held = None;
         self.note(due_at, now, Outcome::Skipped, because_of);
     }
 
-    /// There was no room for the run that is held; says whether that is news.
+    /// There was no room for the run that is held; says whether that is news. Nothing when a pause has dropped it meanwhile.
     pub fn refused(&mut self, due_at: Timestamp, now: Timestamp) -> bool {
-        let known = self.last.is_some_and(|last| (last.due_at, last.outcome) == (due_at, Outcome::Refused));
+        if self.held != Some(due_at) {
+            return false;
+        }
+        let known = self.was_refused(due_at);
         self.note(due_at, now, Outcome::Refused, None);
         !known
+    }
+
+    /// Whether there was no room before for the run that is held.
+    pub fn was_refused(&self, due_at: Timestamp) -> bool {
+        self.last.is_some_and(|last| (last.due_at, last.outcome) == (due_at, Outcome::Refused))
     }
 
     fn note(&mut self, due_at: Timestamp, at: Timestamp, outcome: Outcome, job: Option<JobId>) {
