@@ -88,6 +88,8 @@ pub struct Standing {
     next: Option<Timestamp>,
     /// When the run was due that is still to be made.
     held: Option<Timestamp>,
+    /// The run that there was no room for, which the last one that was left out may have come after.
+    refused: Option<Timestamp>,
     /// Jobs that had not come to their end when they were last looked at. None when nobody cares.
     open: Vec<JobId>,
     last: Option<Last>,
@@ -219,14 +221,13 @@ impl Standing {
         if self.held != Some(due_at) {
             return false;
         }
-        let known = self.was_refused(due_at);
         self.note(due_at, now, Outcome::Refused, None);
-        !known
+        self.refused.replace(due_at) != Some(due_at)
     }
 
     /// Whether there was no room before for the run that is held.
     pub fn was_refused(&self, due_at: Timestamp) -> bool {
-        self.last.is_some_and(|last| (last.due_at, last.outcome) == (due_at, Outcome::Refused))
+        self.refused == Some(due_at)
     }
 
     fn note(&mut self, due_at: Timestamp, at: Timestamp, outcome: Outcome, job: Option<JobId>) {

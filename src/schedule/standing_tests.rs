@@ -95,10 +95,11 @@ fn one_run_waits_at_most() {
     assert_eq!(standing.look(&schedule, at(HOUR), STILL), Look::Run(at(HOUR)));
     assert!(standing.refused(at(HOUR), at(HOUR + 1)), "that is news");
     assert!(!standing.refused(at(HOUR), at(HOUR + 2)), "and is said once");
-    assert!(standing.was_refused(at(HOUR)));
     assert_eq!(standing.look(&schedule, at(2 * HOUR), STILL), Look::Run(at(HOUR)));
     assert_eq!(outcome(&standing), Some((Outcome::Skipped, 2 * HOUR)));
     assert_eq!(standing.held(), Some(at(HOUR)));
+    assert!(standing.was_refused(at(HOUR)), "whatever was left out since");
+    assert!(!standing.refused(at(HOUR), at(2 * HOUR)), "and is still said once");
     standing.made(&schedule, at(HOUR), at(2 * HOUR + 1), Outcome::Submitted, job(1));
     assert_eq!(standing.look(&schedule, at(2 * HOUR + 2), STILL), Look::Rest(Some(at(3 * HOUR))));
 }
