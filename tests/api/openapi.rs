@@ -46,7 +46,7 @@ fn every_route_is_described_with_its_role() {
         .collect();
     let mounted = ROUTES.iter().filter(|(_, method, _)| *method != "HEAD").map(|(path, method, role)| {
         let mut roles: Vec<String> = role.iter().map(|role| role.as_str().to_owned()).collect();
-        if READABLE.contains(path) && *method == "GET" {
+        if READABLE.contains(path) && (*method, *path) != ("DELETE", "/api/jobs/{id}") {
             roles.push("read".to_owned());
         }
         ((*method).to_owned(), (*path).to_owned(), roles)
@@ -315,9 +315,7 @@ async fn notices() {
     let app = TestApp::start().await;
     let mut receiver = Receiver::answering(&["204"]).await;
     let id = app.submit(&json!({"kind": "act", "callback_url": receiver.url})).await;
-    let webhook = receiver.next().await.json();
-    let schema = json!({"$ref": "#/components/schemas/Webhook"});
-    description().validate("a webhook", &schema, &webhook, "a webhook");
+    description().meets("Webhook", &receiver.next().await.json());
     let notices = app.get(&format!("/api/jobs/{id}/deliveries")).await;
     assert_eq!(notices.json()["items"].as_array().unwrap().len(), 1);
     assert_eq!(app.get("/api/jobs/nothing/deliveries").await.status, 404);
