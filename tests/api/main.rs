@@ -4,7 +4,6 @@
 
 mod act;
 mod app;
-#[expect(dead_code, reason = "tests/push needs the rest of it")]
 mod conform;
 mod hub_client;
 mod raw;
