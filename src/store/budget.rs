@@ -80,8 +80,13 @@ fn unfinished(keys: &Keys) -> u64 {
 
 impl Budget {
     pub(super) const fn new(bounds: Bounds) -> Self {
-        let [held, spare, unfinished, telling] = [const { AtomicU64::new(0) }; 4];
-        Self { bounds, held, spare, unfinished, telling }
+        Self {
+            bounds,
+            held: AtomicU64::new(0),
+            spare: AtomicU64::new(0),
+            unfinished: AtomicU64::new(0),
+            telling: AtomicU64::new(0),
+        }
     }
 
     /// Takes room for rows that are about to come, if there is any.
