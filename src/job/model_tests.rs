@@ -120,8 +120,7 @@ impl Model {
     pub(crate) fn take(&mut self, step: &Step, now: i64) -> bool {
         let allowed = self.can(step, now);
         if allowed {
-            let enters_none = matches!(step, Step::Enqueue(_)) && self.state == StateName::Pending;
-            self.sequence += u64::from(!enters_none);
+            self.sequence += u64::from(!matches!(step, Step::Enqueue(_)) || self.state != StateName::Pending);
             self.go(step, now);
         }
         allowed

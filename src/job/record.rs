@@ -155,13 +155,9 @@ impl Job {
             change => change,
         };
         let effect = Effect::of(&change);
-        // One that gets a place in the queue and was pending before has entered no state.
-        let is_pending = matches!(self.state, JobState::Pending { .. });
-        let told = match change {
-            Change::Progress { told, .. } => told,
-            Change::Enqueue { .. } => !is_pending,
-            _ => true,
-        };
+        // A place in the queue is no new state for one that was pending before.
+        let is_placed = matches!((&change, &self.state), (Change::Enqueue { .. }, JobState::Pending { .. }));
+        let told = !is_placed && !matches!(change, Change::Progress { told: false, .. });
         let next = transition(&self.state, tally, change, at)?;
         match effect {
             Effect::Start => {

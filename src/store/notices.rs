@@ -115,7 +115,8 @@ mod tests {
         let weights: u64 = rows.iter().map(|job| job.weight() as u64).sum();
         assert_eq!(store.memory(), weights);
         assert_eq!(store.budget.counters()[2], 0, "notices are no jobs that somebody has submitted");
-        let more = store.insert_now(&[Arc::new(job(4, "default", "noop", &[]))], false);
+        let more: Vec<_> = (4..24).map(|n| Arc::new(job(n, "default", "noop", &[]))).collect();
+        let more = store.insert_now(&more, false);
         assert!(matches!(more, Err(InsertError::Full(Limit::Memory(limit))) if limit == weight), "{more:?}");
     }
 
