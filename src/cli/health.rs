@@ -7,11 +7,13 @@ use super::{Ended, HealthArgs};
 ///
 /// # Errors
 ///
-/// With exit code 1 when it is not ready or does not answer in time.
+/// With exit code 1 when it is not ready or does not answer in time, and 2 when its address is none.
 pub async fn health(args: HealthArgs) -> Result<(), Ended> {
-    let url = format!("{}/readyz", args.target.server);
+    let server = args.target.url()?;
+    let url = format!("{server}/readyz");
     let shown = without_user(&url);
-    let client = http_client(&args.target)?.timeout(args.timeout).build().map_err(anyhow::Error::from)?;
+    let client =
+        http_client(&args.target, &server)?.timeout(args.timeout).build().map_err(anyhow::Error::from)?;
     let response = client.get(&url).send().await.map_err(|error| {
         Ended::failed(format!(
             "not ready: {:#}",

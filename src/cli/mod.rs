@@ -326,22 +326,22 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let args = health("backroom health --server https://h/base/ --timeout 250ms");
-        let server = "https://h/base".to_owned();
+        let server = "https://h/base/".to_owned();
         let timeout = Duration::from_millis(250);
         let target = Target { server, ca_file: None, insecure: false };
         assert_eq!(args, HealthArgs { target, timeout });
+        assert_eq!(args.target.url().unwrap(), "https://h/base");
         let target = health("backroom health --ca-file ca.pem").target;
         assert_eq!((target.ca_file, target.insecure), (Some("ca.pem".into()), false));
         assert!(health("backroom health --insecure").target.insecure);
         assert_eq!(health("backroom health --server http://h").timeout, Duration::from_secs(5));
-        for bad in [
-            "--server h:80",
-            "--server ftp://h",
-            "--server http://h?x",
-            "--timeout 5",
-            "--timeout 0s",
-            "--insecure --ca-file ca.pem",
-        ] {
+        for bad in ["h:80", "ftp://h", "http://h?x", "http://h#x", "http://u:s3cret@h:port", "s3cret"] {
+            let ended = health(&format!("backroom health --server {bad}")).target.url().unwrap_err();
+            assert_eq!(ended.code, exit::USAGE, "{bad}");
+            assert!(ended.message.starts_with("error: --server (BACKROOM_URL): write "), "{ended:?}");
+            assert!(!ended.message.contains("s3cret"), "{ended:?}");
+        }
+        for bad in ["--timeout 5", "--timeout 0s", "--insecure --ca-file ca.pem"] {
             assert_eq!(
                 parse(&format!("backroom health {bad}")).unwrap_err().exit_code(),
                 i32::from(exit::USAGE),

@@ -189,6 +189,11 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Received,
 }
 
 impl Error {
+    /// Whether the far side took longer than it may.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Connect(error) | Self::Broken(error) if error.is_timeout())
+    }
+
     fn of(error: reqwest::Error) -> Self {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(found) = cause {

@@ -19,7 +19,7 @@ use one::Ones;
 pub use one::{JobWatcher, TooSlow};
 
 /// How many events a watcher may lag behind before it loses the oldest.
-const BACKLOG: usize = 1_024;
+pub(crate) const BACKLOG: usize = 1_024;
 
 /// How much room there is in a millisecond for the numbers of events, so that they go on growing after a restart, and
 /// are exact in the numbers of JavaScript.

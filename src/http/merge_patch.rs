@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use actix_web::HttpRequest;
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, Payload};
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -13,8 +13,7 @@ use super::api::Api;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::{body, request};
-use crate::job::{Fault, nearest};
-use crate::jobs::MAX_FAULTS;
+use crate::job::Fault;
 
 /// What is to change, and what in it is not known.
 pub(super) struct MergePatch {
@@ -22,38 +21,35 @@ pub(super) struct MergePatch {
     pub(super) faults: Vec<Fault>,
 }
 
-/// Reads a patch of these members; the caller looks at their values.
+/// Reads the body of a patch. What is in it is looked at when it is known that there is something to change.
 ///
 /// # Errors
 ///
-/// When the body cannot be read, is neither `application/merge-patch+json` nor `application/json`, is no JSON, or no
-/// object.
-pub(super) async fn read(
-    http: &HttpRequest,
-    payload: Payload,
-    api: &Api,
-    known: &[&str],
-) -> Result<MergePatch, Problem> {
+/// When the body cannot be read, or is neither `application/merge-patch+json` nor `application/json`.
+pub(super) async fn body(http: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, Problem> {
     let body = body::read(http, payload, api).await?;
     body::require_merge_patch(http)?;
-    let text = request::text_of(&body)?;
-    let Value::Object(members) = request::parsed(text)? else {
-        let fault = Fault::new("", "must be an object with what is to change");
-        return Err(Problem::faults(ProblemType::ValidationFailed, vec![fault]));
-    };
-    // Of a member that stands twice a tree keeps the second only.
-    serde_json::from_str::<Names>(text).map_err(|error| request::malformed(&error))?;
-    let unknown = members.keys().filter(|member| !known.contains(&member.as_str())).take(MAX_FAULTS);
-    let faults = unknown
-        .map(|member| {
-            let detail = match nearest(member, known.iter().copied()) {
-                Some(nearest) => format!("is not known here; did you mean {nearest:?}?"),
-                None => format!("is not known here; known are: {}", known.join(", ")),
-            };
-            Fault::new(format!("/{}", Fault::escape(member)), detail)
-        })
-        .collect();
-    Ok(MergePatch { members, faults })
+    Ok(body)
+}
+
+impl MergePatch {
+    /// Reads a patch of these members; the caller looks at their values.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON, or no object.
+    pub(super) fn parse(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
+        let text = request::text_of(body)?;
+        let Value::Object(members) = request::parsed(text)? else {
+            // RFC 7396 would put it in the place of what there is.
+            let fault = Fault::new("", "must be an object with what is to be changed");
+            return Err(Problem::faults(ProblemType::ValidationFailed, vec![fault]));
+        };
+        // Of a member that stands twice a tree keeps the second only.
+        serde_json::from_str::<Names>(text).map_err(|error| request::malformed(&error))?;
+        let faults = request::unknown_members(&members, known);
+        Ok(Self { members, faults })
+    }
 }
 
 /// An object each of whose members stands there once.

@@ -38,6 +38,12 @@ impl From<SubmitError> for Problem {
                          finished, dead letters, or hold a unique key. Nothing was kept.",
                         limit.option()
                     ),
+                    Limit::Telling(bytes) => format!(
+                        "Webhooks and mails that are not delivered, and what is held for those of the jobs that are not \
+                         finished, take up their part of {} ({bytes} bytes). Nothing was kept. A job of which nobody is to \
+                         be told is still accepted.",
+                        limit.option()
+                    ),
                     Limit::Jobs(jobs) => {
                         format!(
                             "{jobs} jobs are not finished, the most that {} allows. Nothing was kept.",

@@ -134,7 +134,8 @@ const fn advice(kind: ProblemType) -> &'static str {
         }
         T::MemoryFull => {
             "The jobs that are held take up <code>limits.memory</code>, and no finished one is left to make room; or as many jobs \
-             as <code>limits.jobs</code> allows are not finished; or there is no room for another \
+             as <code>limits.jobs</code> allows are not finished; or webhooks and mails that are not \
+             delivered take their part of the memory; or there is no room for another \
              <code>Idempotency-Key</code>. <code>option</code> or the detail says which. Nothing was accepted: try again after \
              <code>Retry-After</code>."
         }

@@ -2,38 +2,19 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
-use super::request;
+use super::merge_patch::MergePatch;
 use crate::job::{Fault, RateLimit, Timestamp};
 use crate::jobs::{Patch, QueuePatch, concurrency_rule, reason_rule};
 
+/// What can be changed.
 pub(super) const MEMBERS: [&str; 5] = ["paused", "pause_reason", "pause_until", "concurrency", "rate_limit"];
 
-/// Notices a member that stands twice, of which a tree keeps the second only.
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "only whether it can be read at all is asked")]
-struct Shape {
-    paused: Option<IgnoredAny>,
-    pause_reason: Option<IgnoredAny>,
-    pause_until: Option<IgnoredAny>,
-    concurrency: Option<IgnoredAny>,
-    rate_limit: Option<IgnoredAny>,
-}
-
-/// Reads a patch, and names what of it cannot be read. With faults it must not be applied, only looked at for more.
-pub(super) fn read(body: &[u8]) -> Result<(QueuePatch, Vec<Fault>), Problem> {
-    let text = request::text_of(body)?;
-    let Value::Object(members) = request::parsed(text)? else {
-        // RFC 7396 would put it in the place of the queue.
-        let fault = Fault::new("", "must be an object with what is to be changed");
-        return Ok((QueuePatch::default(), vec![fault]));
-    };
-    serde_json::from_str::<Shape>(text).map_err(|error| request::malformed(&error))?;
-    let mut reader = Reader { members: &members, faults: request::unknown_members(&members, &MEMBERS) };
+/// Reads a patch of these [`MEMBERS`], and names what of it cannot be read. With faults it must not be applied, only looked
+/// at for more.
+pub(super) fn read(MergePatch { members, faults }: MergePatch) -> (QueuePatch, Vec<Fault>) {
+    let mut reader = Reader { members, faults };
     let patch = QueuePatch {
         paused: reader.paused(),
         pause_reason: reader.take("pause_reason", |value| {
@@ -53,15 +34,15 @@ pub(super) fn read(body: &[u8]) -> Result<(QueuePatch, Vec<Fault>), Problem> {
             None => Err(RateLimit::RULE.to_owned()),
         }),
     };
-    Ok((patch, reader.faults))
+    (patch, reader.faults)
 }
 
-struct Reader<'a> {
-    members: &'a Map<String, Value>,
+struct Reader {
+    members: Map<String, Value>,
     faults: Vec<Fault>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn paused(&mut self) -> Patch<bool> {
         let before = self.faults.len();
         let paused =

@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
+use super::merge_patch::MergePatch;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
-use super::{body, queue_patch};
+use super::{merge_patch, queue_patch};
 use crate::job::{QueueName, RateLimit, Timestamp};
 use crate::jobs::{Jobs, QueuePatchError, QueueStatus};
 use crate::store::Durability;
@@ -37,8 +38,7 @@ pub(super) async fn patch(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, &api).await?;
-    body::require_merge_patch(&request)?;
+    let body = merge_patch::body(&request, payload, &api).await?;
     let name = name(&request);
     if !api.jobs.has_queue(name) {
         return Err(not_found(&api.jobs));
@@ -46,7 +46,8 @@ pub(super) async fn patch(
     if api.jobs.is_draining() {
         return Err(QueuePatchError::Draining.into());
     }
-    let (patch, mut faults) = queue_patch::read(&body)?;
+    let patch = MergePatch::parse(&body, &queue_patch::MEMBERS)?;
+    let (patch, mut faults) = queue_patch::read(patch);
     if !faults.is_empty() {
         // What could be read may be wrong in its own way, and is to be named at once.
         faults.extend(api.jobs.queue_patch_faults(name, &patch));

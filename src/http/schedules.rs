@@ -39,8 +39,9 @@ pub(super) async fn change(
     payload: Payload,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let MergePatch { members, mut faults } = merge_patch::read(&request, payload, &api, &["paused"]).await?;
+    let body = merge_patch::body(&request, payload, &api).await?;
     let recurring = api.schedules.get(name(&request))?;
+    let MergePatch { members, mut faults } = MergePatch::parse(&body, &["paused"])?;
     let paused = match members.get("paused") {
         None => None,
         Some(Value::Null) => Some(None),

@@ -120,7 +120,8 @@ impl Model {
     pub(crate) fn take(&mut self, step: &Step, now: i64) -> bool {
         let allowed = self.can(step, now);
         if allowed {
-            self.sequence += 1;
+            let enters_none = matches!(step, Step::Enqueue(_)) && self.state == StateName::Pending;
+            self.sequence += u64::from(!enters_none);
             self.go(step, now);
         }
         allowed

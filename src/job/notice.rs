@@ -162,6 +162,11 @@ impl States {
         self.0 & (1 << state as u8) != 0
     }
 
+    /// Whether one of the four ends is one of them.
+    pub(crate) const fn has_terminal(self) -> bool {
+        self.0 & Self::TERMINAL.0 != 0
+    }
+
     /// The states, in the order of [`StateName::ALL`].
     pub fn iter(self) -> impl Iterator<Item = StateName> {
         StateName::ALL.into_iter().filter(move |state| self.has(*state))

@@ -155,7 +155,13 @@ impl Job {
             change => change,
         };
         let effect = Effect::of(&change);
-        let told = !matches!(change, Change::Progress { told: false, .. });
+        // One that gets a place in the queue and was pending before has entered no state.
+        let is_pending = matches!(self.state, JobState::Pending { .. });
+        let told = match change {
+            Change::Progress { told, .. } => told,
+            Change::Enqueue { .. } => !is_pending,
+            _ => true,
+        };
         let next = transition(&self.state, tally, change, at)?;
         match effect {
             Effect::Start => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::record::{ATTEMPTS_KEPT, Attempt, Job, Spec, truncate};
 use super::state::{JobError, JobResult, JobState, ResultSlot};
-use super::{Notices, Progress, StateName, Tag, Told, Trace, Unique};
+use super::{JobId, Notices, Progress, StateName, Tag, Told, Trace, Unique};
 
 /// What the allocator adds to a piece of memory: its header and the rounding up.
 pub(crate) const ALLOCATION: usize = 16;
@@ -17,13 +17,19 @@ const ROW: usize = size_of::<Job>() + size_of::<Spec>() + 256;
 /// How much of the code and of the message of an error stays when memory is full.
 const CODE_KEPT: usize = 64;
 const MESSAGE_KEPT: usize = 128;
+/// What a short notice says beside the texts that its job was given: the members of a job with its links, one attempt, the
+/// beginning of its error and of its reason. `herald_tests.rs` measures it.
+const SHORT_NOTICE: usize = 2_560;
+/// What a job remembers of the notices of its end.
+const TOLD: usize = size_of::<Told>() + 2 * ALLOCATION + 2 * size_of::<JobId>();
 /// What the history of a job may take when memory is full: each job pays for it when it is accepted, so that no attempt
 /// can take more than there is.
 const HISTORY: usize = ATTEMPTS_KEPT * size_of::<Attempt>() + ALLOCATION + error(CODE_KEPT, MESSAGE_KEPT);
 
 impl Job {
     /// The bytes of memory that the job takes in a store. Counted from what it holds, without a look at the allocator;
-    /// the same job has the same weight until it changes or its log grows.
+    /// the same job has the same weight until it changes or its log grows. Of a job that somebody wants to be told of it
+    /// includes what the notices of its end will take.
     pub fn weight(&self) -> usize {
         let spec = &*self.spec;
         let names = spec.kind.as_str().len() + spec.queue.as_str().len() + 2 * (COUNTS + ALLOCATION);
@@ -33,9 +39,7 @@ impl Job {
             .unique
             .as_ref()
             .map_or(0, |unique| 2 * (size_of::<Unique>() + unique.key.as_str().len() + ALLOCATION));
-        let trace = spec.trace.as_ref().map_or(0, |trace| {
-            size_of::<Trace>() + ALLOCATION + trace.state().map_or(0, |state| state.len() + ALLOCATION)
-        });
+        let trace = spec.trace.as_ref().map_or(0, |trace| trace_bytes(trace));
         let notices = spec.notices.as_ref().map_or(0, |notices| {
             let texts = match &**notices {
                 Notices::Wanted(wanted) => wanted.bytes(),
@@ -57,6 +61,59 @@ impl Job {
             + spec.log.bytes()
             + self.history().max(least)
             + self.end()
+            + self.reserve()
+    }
+
+    /// The bytes that a job holds for the notices of its end, as long as they are not made: whoever wants to be told pays
+    /// for that when the job is accepted. It is enough for [short](Self::shortened) ones.
+    pub(crate) fn reserve(&self) -> usize {
+        let Some(wanted) = self.wanted().filter(|_| !self.state.is_terminal()) else { return 0 };
+        let callback = wanted.callback.as_ref().filter(|callback| callback.events.has_terminal());
+        let names = self.spec.kind.as_str().len() + self.spec.queue.as_str().len();
+        // What JSON and URLs escape makes texts longer.
+        let tags: usize = self.spec.tags.iter().map(|tag| 2 * tag.as_str().len() + 3).sum();
+        let trace = self.spec.trace.as_ref().map_or(0, |trace| trace_bytes(trace));
+        let each = ROW
+            + HISTORY
+            + SHORT_NOTICE
+            + 2 * (COUNTS + ALLOCATION + 8)
+            + size_of::<Notices>()
+            + 3 * ALLOCATION
+            + names
+            + trace;
+        let webhook = callback.map_or(0, |callback| each + tags + 12 * callback.url.len());
+        let email = wanted.email.as_ref().map_or(0, |email| each + 7 * email.len());
+        if webhook + email == 0 { 0 } else { webhook + email + TOLD }
+    }
+
+    /// Of what it takes in memory, what is there for the sake of telling others: a notice that is not done, without its
+    /// log, or what is held for one. `weight` is that of the job.
+    pub(crate) fn telling(&self, weight: usize) -> usize {
+        let state = self.state.name();
+        let is_done = matches!(state, StateName::Completed | StateName::Skipped | StateName::Canceled);
+        if self.notice().is_some() && !is_done { weight - self.spec.log.bytes() } else { self.reserve() }
+    }
+
+    /// The same job with little to say of itself: no result, the last attempt alone, the beginning of the error and of the
+    /// reason, without what JSON would have to escape.
+    pub(crate) fn shortened(&self) -> Self {
+        let mut short = self.clone();
+        short.thin();
+        short.expire_result();
+        short.attempts.drain(..short.attempts.len().saturating_sub(1));
+        let plain = |text: &str, limit| {
+            let escaped = |c: char| c.is_control() || matches!(c, '"' | '\\');
+            truncate(text, limit).replace(escaped, " ")
+        };
+        if let Some(error) = &mut short.error {
+            let code = Cow::Owned(plain(&error.code, CODE_KEPT));
+            let message = plain(&error.message, MESSAGE_KEPT).into();
+            *error = Arc::new(JobError { code, message, retryable: error.retryable });
+        }
+        if let JobState::Skipped { reason, .. } = &mut short.state {
+            *reason = plain(reason, MESSAGE_KEPT).into();
+        }
+        short
     }
 
     /// The bytes of what grows from attempt to attempt.
@@ -120,6 +177,10 @@ impl Job {
             *error = short;
         }
     }
+}
+
+fn trace_bytes(trace: &Trace) -> usize {
+    size_of::<Trace>() + ALLOCATION + trace.state().map_or(0, |state| state.len() + ALLOCATION)
 }
 
 fn is(attempt: &Attempt, error: &Arc<JobError>) -> bool {

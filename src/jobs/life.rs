@@ -23,13 +23,28 @@ pub(crate) enum Started {
 impl Jobs {
     /// Applies a change, then tells everybody whom it concerns.
     pub(super) async fn change(&self, id: JobId, change: Change) -> Result<Arc<Job>, ApplyError> {
+        self.change_after(id, change, None).await
+    }
+
+    /// The same. With `known`, the sequence of the job as it was seen before, nothing is told if the change has none of its
+    /// own.
+    async fn change_after(
+        &self,
+        id: JobId,
+        change: Change,
+        known: Option<u64>,
+    ) -> Result<Arc<Job>, ApplyError> {
         let (progress, cancel) =
             (matches!(change, Change::Progress { .. }), matches!(change, Change::Cancel));
         let settled = matches!(change, Change::Settle { .. });
         let told = !matches!(change, Change::Progress { told: false, .. });
         let now = self.0.clock.now();
+        let enters_none = |job: &Job| known == Some(job.sequence);
         let only_told = |job: &Job| progress || cancel && job.state.name() == StateName::Processing;
-        let (job, notices) = self.apply(id, change, now, |job| !only_told(job)).await?;
+        let (job, notices) = self.apply(id, change, now, |job| !only_told(job) && !enters_none(job)).await?;
+        if enters_none(&job) {
+            return Ok(job);
+        }
         let moves = !only_told(&job);
         let kind = if moves { EventKind::State(job.state.name()) } else { EventKind::Progress };
         if told {
@@ -58,10 +73,10 @@ impl Jobs {
         Ok(job)
     }
 
-    /// A due job gets its place in the queue.
-    pub(crate) async fn enqueue(&self, id: JobId, mut slot: Slot) -> Result<(), ApplyError> {
+    /// A due job gets its place in the queue; `seen` is its sequence. One that was pending already is told no second time.
+    pub(crate) async fn enqueue(&self, id: JobId, seen: u64, mut slot: Slot) -> Result<(), ApplyError> {
         let change = Change::Enqueue { turn: slot.turn() };
-        self.change(id, change).await?;
+        self.change_after(id, change, Some(seen)).await?;
         slot.push(id);
         Ok(())
     }

@@ -248,7 +248,8 @@ impl World {
             assert!(self.step(id, &Step::Expire));
         } else if self.has_room(queue, 1) {
             let slot = self.queues[queue].reserve().await.unwrap();
-            self.jobs.enqueue(id, slot).await.unwrap();
+            let seen = self.jobs.get(id).await.unwrap().unwrap().sequence;
+            self.jobs.enqueue(id, seen, slot).await.unwrap();
             assert!(self.step(id, &Step::Enqueue(0)));
             let job = self.jobs.get(id).await.unwrap().unwrap();
             self.learn_turn(&job);

@@ -13,7 +13,7 @@ use crate::job::{
 };
 use crate::metrics;
 use crate::queue::Slot;
-use crate::store::{ApplyError, StoreError};
+use crate::store::{ApplyError, Space, StoreError};
 use crate::sync::Mutex;
 
 /// The kinds of the notices.
@@ -124,7 +124,7 @@ impl Jobs {
         if job.spec.notices.is_none() {
             return (job, Vec::new());
         }
-        let made = self.notices_of(&job, now);
+        let made = self.notices_of(&job, now, Space::Ample);
         if !made.is_empty() {
             Arc::make_mut(&mut job).remember(made.iter().map(|notice| &**notice));
         }
@@ -143,8 +143,8 @@ impl Jobs {
             return Ok((self.0.store.apply(id, change, now).await?, Vec::new()));
         }
         let made = Mutex::new(Vec::new());
-        let notices = |job: &Job| {
-            let notices = if moves(job) { self.notices_of(job, now) } else { Vec::new() };
+        let notices = |job: &Job, space| {
+            let notices = if moves(job) { self.notices_of(job, now, space) } else { Vec::new() };
             if let Ok(mut made) = made.lock() {
                 made.clone_from(&notices);
             }
@@ -157,12 +157,10 @@ impl Jobs {
     /// Counts what became of an attempt to deliver a webhook, if that is what has just ended.
     pub(super) fn count_delivery(&self, notice: &Job) {
         let is_webhook = notice.notice().is_some_and(|notice| notice.channel == Channel::Webhook);
+        // What is skipped was not sent.
         let has_ended = matches!(
             notice.state,
-            JobState::Completed { .. }
-                | JobState::Failed { .. }
-                | JobState::DeadLettered { .. }
-                | JobState::Skipped { .. }
+            JobState::Completed { .. } | JobState::Failed { .. } | JobState::DeadLettered { .. }
         );
         if is_webhook && has_ended {
             self.metrics().webhook(match Delivery::of(notice) {
@@ -211,8 +209,14 @@ impl Jobs {
         }
     }
 
-    /// The notices that tell of a job as it stands.
-    fn notices_of(&self, job: &Job, at: Timestamp) -> Vec<Arc<Job>> {
+    /// The notices that tell of a job as it stands; as far as there is space for them.
+    fn notices_of(&self, job: &Job, at: Timestamp, space: Space) -> Vec<Arc<Job>> {
+        let short = match space {
+            Space::Ample => None,
+            Space::Scarce if job.state.is_terminal() => Some(job.shortened()),
+            Space::Scarce => return Vec::new(),
+        };
+        let job = short.as_ref().unwrap_or(job);
         let (Some(herald), Some(wanted)) = (&self.0.herald, job.wanted()) else { return Vec::new() };
         let mut made = Vec::new();
         if let Some(callback) = wanted.callback.as_ref().filter(|_| job.wants_webhook()) {

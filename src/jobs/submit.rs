@@ -55,6 +55,12 @@ impl Jobs {
         self.accept_one(new).await.inspect_err(|error| self.note_refused(meter, error))
     }
 
+    /// As [`Jobs::accept`], of a job that was refused before and is offered until it is accepted: that it is refused is not
+    /// counted once more.
+    pub(crate) async fn accept_at_last(&self, new: NewJob) -> Result<Accepted, SubmitError> {
+        self.accept_one(new).await
+    }
+
     async fn accept_one(&self, new: NewJob) -> Result<Accepted, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let registered = self.admit(&new, "")?;

@@ -13,7 +13,8 @@ use crate::mail::{mask, parse_mailbox};
 use crate::store::Durability;
 use crate::view::{JobUrl, View};
 
-/// How large a result may be to stand in a webhook, in bytes.
+/// How large a result may be to stand in a webhook, in bytes of its JSON: quotes, breaks and the like take more than they
+/// do in a text.
 const INLINE: usize = 16 << 10;
 /// The template of the mail that tells of the end of a job.
 const TEMPLATE: &str = "job_finished";
@@ -126,7 +127,8 @@ fn inline(result: &JobResult) -> Option<String> {
         // Outside of strings, where no line can break, a break means nothing; and a notice is one line when it is spilled.
         return Some(text.replace(['\n', '\r'], " "));
     }
-    essence.starts_with("text/").then(|| Value::from(text).to_string())
+    let json = essence.starts_with("text/").then(|| Value::from(text).to_string());
+    json.filter(|json| json.len() <= INLINE)
 }
 
 fn raw(payload: &impl serde::Serialize) -> Box<RawValue> {

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::http::{trace, unexpected, whole};
 use crate::clock::Clock;
-use crate::egress::{Client, Policy, Received, Refused};
+use crate::egress::{Client, Error, Policy, Received, Refused};
 use crate::handler::{About, Context, Failure, Handler, Outcome, Payload};
 use crate::job::{CALLBACK_DISABLED, DISABLES, JobResult, LogLevel};
 use crate::sign::Signer;
@@ -74,7 +74,12 @@ impl Handler for WebhookHandler {
         let received = tokio::select! {
             biased;
             // Whatever its status says holds, however large its body is.
-            received = sending => whole(received, |_| false)?,
+            received = sending => {
+                // The client has a time of its own for the connection, which is shorter.
+                let is_late = received.as_ref().is_err_and(Error::is_timeout);
+                let rested = |failure: Failure| if is_late { failure.rest_at_least(LEAST_REST) } else { failure };
+                whole(received, |_| false).map_err(rested)?
+            }
             () = cx.canceled() => return Err(Failure::transient("canceled", "canceled before an answer came")),
             () = tokio::time::sleep(self.timeout) => {
                 let timeout = crate::job::format_duration(self.timeout);

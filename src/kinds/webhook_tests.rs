@@ -141,6 +141,23 @@ async fn a_receiver_that_takes_too_long_is_left_alone_for_a_minute() {
     assert_eq!(&*error.message, "no whole answer within 15s");
 }
 
+/// The client waits for a connection less long than the handler for an answer.
+#[tokio::test(start_paused = true)]
+async fn so_is_one_that_takes_too_long_to_connect_and_none_that_refuses() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let (cx, _, _) = context("webhook", 1);
+    // Nobody answers the handshake; then nobody listens.
+    let late = handler().run(input(&url), &cx).await.unwrap_err();
+    drop(listener);
+    let refused = handler().run(input(&url), &cx).await.unwrap_err();
+    assert_eq!((rest(&late), rest(&refused)), (60, 5));
+    for failure in [late, refused] {
+        let error = JobError::from(failure);
+        assert_eq!((&*error.code, error.retryable), ("connect", true), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_target_is_judged_again_when_it_is_sent() {
     let (cx, _, _) = context("webhook", 1);

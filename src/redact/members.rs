@@ -1,6 +1,9 @@
 //! Secrets in JSON.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::Redactor;
 use super::look::after_scheme;
@@ -75,6 +78,7 @@ impl Hider<'_> {
                 self.found.push(text.clone());
                 // What stands behind the scheme of a header is repeated without it.
                 self.found.extend(after_scheme(text).map(str::to_owned));
+                self.found.extend(url_parts(text));
             }
             Value::Number(number) => self.found.push(number.to_string()),
             Value::Array(items) => items.iter().for_each(|item| self.keep(item)),
@@ -119,4 +123,27 @@ fn parts(hidden: &str) -> Vec<String> {
         .collect();
     parts.extend(decoded);
     parts
+}
+
+/// What of a URL can be repeated by itself, as it stands there and decoded: user, password, both as `Basic` has them, the
+/// values of the query, and the fragment.
+fn url_parts(text: &str) -> Vec<String> {
+    let Some(url) = text.contains("://").then(|| Url::parse(text).ok()).flatten() else { return Vec::new() };
+    let decoded = |part: &str| percent_encoding::percent_decode_str(part).collect::<Vec<u8>>();
+    let (user, password) = (url.username(), url.password().unwrap_or_default());
+    let mut found = vec![user.to_owned(), password.to_owned()];
+    if !user.is_empty() || !password.is_empty() {
+        found.push(STANDARD.encode([decoded(user), decoded(password)].join(&b':')));
+    }
+    let (mut before, fragment) = text.split_once('#').unwrap_or((text, ""));
+    before = before.split_once('?').map_or("", |(_, query)| query);
+    let pairs = before.split(['&', ';']).map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    found.extend(pairs.chain([fragment]).map(str::to_owned));
+    let decode = |part: &str| String::from_utf8_lossy(&decoded(part)).into_owned();
+    let plain = found.iter().filter(|part| part.contains('%')).map(|part| decode(part));
+    let spaced = found.iter().filter(|part| part.contains('+')).map(|part| decode(&part.replace('+', " ")));
+    let more: Vec<String> = plain.chain(spaced).collect();
+    found.extend(more);
+    found.retain(|part| !part.is_empty());
+    found
 }

@@ -90,6 +90,12 @@ fn what_is_secret_in_the_payload_is_hidden_in_what_is_said() {
         (json!({"headers": {"authorization": "Bearer abcdefg"}}), "abcdefg was refused", "[#] was refused"),
         (json!({"url": "https://x.example/?token=abcdefg"}), "abcdefg was refused", "[#] was refused"),
         (json!({"server": "smtp://me:p%40ssw0rd@h"}), "p@ssw0rd, p%40ssw0rd", "[#], [#]"),
+        (
+            json!({"iban": "https://ada99:p%40ssw0rd@x.example/hooks?a=sp+ace%21&b=true&c=abc;d=second#behind"}),
+            "ada99 p@ssw0rd p%40ssw0rd YWRhOTk6cEBzc3cwcmQ= sp ace! sp+ace%21 second behind true abc hooks",
+            "[#] [#] [#] [#] [#] [#] [#] [#] true abc hooks",
+        ),
+        (json!({"iban": "https://x.example/hooks"}), "x.example hooks", "x.example hooks"),
         (json!({"text": "your password: abcdefg"}), "abcdefg was sent", "[#] was sent"),
         (json!({"password": "abc"}), "abc", "abc"),
         (json!({"password": "pass"}), "pass, passed, a_pass, (pass)", "[#], passed, a_pass, ([#])"),

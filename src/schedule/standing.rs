@@ -88,6 +88,8 @@ pub struct Standing {
     next: Option<Timestamp>,
     /// When the run was due that is still to be made.
     held: Option<Timestamp>,
+    /// The run that there was no room for, which the last one that was left out may have come after.
+    refused: Option<Timestamp>,
     /// Jobs that had not come to their end when they were last looked at. None when nobody cares.
     open: Vec<JobId>,
     last: Option<Last>,
@@ -205,17 +207,27 @@ impl Standing {
         }
     }
 
-    /// The run that is held is left out, because of this job.
+    /// The run that is held is left out, because of this job. Nothing when a pause has dropped it meanwhile.
     pub fn left_out(&mut self, due_at: Timestamp, now: Timestamp, because_of: Option<JobId>) {
+        if self.held != Some(due_at) {
+            return;
+        }
         self.held = None;
         self.note(due_at, now, Outcome::Skipped, because_of);
     }
 
-    /// There was no room for the run that is held; says whether that is news.
+    /// There was no room for the run that is held; says whether that is news. Nothing when a pause has dropped it meanwhile.
     pub fn refused(&mut self, due_at: Timestamp, now: Timestamp) -> bool {
-        let known = self.last.is_some_and(|last| (last.due_at, last.outcome) == (due_at, Outcome::Refused));
+        if self.held != Some(due_at) {
+            return false;
+        }
         self.note(due_at, now, Outcome::Refused, None);
-        !known
+        self.refused.replace(due_at) != Some(due_at)
+    }
+
+    /// Whether there was no room before for the run that is held.
+    pub fn was_refused(&self, due_at: Timestamp) -> bool {
+        self.refused == Some(due_at)
     }
 
     fn note(&mut self, due_at: Timestamp, at: Timestamp, outcome: Outcome, job: Option<JobId>) {

@@ -98,6 +98,8 @@ fn one_run_waits_at_most() {
     assert_eq!(standing.look(&schedule, at(2 * HOUR), STILL), Look::Run(at(HOUR)));
     assert_eq!(outcome(&standing), Some((Outcome::Skipped, 2 * HOUR)));
     assert_eq!(standing.held(), Some(at(HOUR)));
+    assert!(standing.was_refused(at(HOUR)), "whatever was left out since");
+    assert!(!standing.refused(at(HOUR), at(2 * HOUR)), "and is still said once");
     standing.made(&schedule, at(HOUR), at(2 * HOUR + 1), Outcome::Submitted, job(1));
     assert_eq!(standing.look(&schedule, at(2 * HOUR + 2), STILL), Look::Rest(Some(at(3 * HOUR))));
 }
@@ -108,6 +110,9 @@ fn nothing_is_due_while_it_is_paused_and_nothing_was_missed() {
     assert_eq!(standing.look(&schedule, at(HOUR), STILL), Look::Run(at(HOUR)));
     standing.pause(Some(true));
     assert_eq!(standing.look(&schedule, at(HOUR + 1), STILL), Look::Rest(None), "what waited is dropped");
+    assert!(!standing.refused(at(HOUR), at(HOUR + 1)), "whatever becomes of it");
+    standing.left_out(at(HOUR), at(HOUR + 1), None);
+    assert_eq!(standing.last(), None);
     assert_eq!(standing.next_runs(&schedule, at(HOUR), 5), []);
     assert_eq!(standing.look(&schedule, at(50 * HOUR), STILL), Look::Rest(None));
     standing.pause(Some(false));

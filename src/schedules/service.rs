@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::job::{NewJob, ScheduleName, Trace, nearest};
+use crate::job::{NewJob, ScheduleName, Timestamp, Trace, nearest};
 use crate::jobs::{Accepted, Jobs, SubmitError};
 use crate::schedule::{Kept, Outcome, Schedule, Standing};
 
@@ -146,6 +146,13 @@ impl Recurring {
     /// What is to be run, and when.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
+    }
+
+    /// Waits until this run is not held any more.
+    pub(super) async fn dropped(&self, due_at: Timestamp) {
+        while self.standing().held() == Some(due_at) {
+            self.changed.notified().await;
+        }
     }
 
     pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::service::{Recurring, Schedules, outcome_of};
 use crate::job::{JobId, Timestamp};
-use crate::jobs::SubmitError;
+use crate::jobs::{Accepted, SubmitError};
 use crate::schedule::{Last, Look, Outcome, Overlap};
 
 /// The longest rest. Timers notice neither a clock that is set nor a machine that slept.
@@ -77,7 +77,13 @@ impl Schedules {
             tracing::debug!(schedule = %schedule.name, job = %open, "run skipped: the one before has not ended");
             return Ok(None);
         }
-        match self.0.jobs.accept(schedule.new_job()).await {
+        // A pause takes back what is still to be made, also from the line of those that wait for room.
+        let accepted = tokio::select! {
+            biased;
+            () = recurring.dropped(due_at) => return Ok(None),
+            accepted = self.offer(recurring, due_at) => accepted,
+        };
+        match accepted {
             Ok(accepted) => {
                 let (now, outcome, job) = (clock.now(), outcome_of(&accepted), accepted.job().id());
                 recurring.standing().made(schedule, due_at, now, outcome, job);
@@ -93,6 +99,13 @@ impl Schedules {
                 Ok(Some(Rest::For(NO_ROOM.min(self.until_next(recurring)))))
             }
         }
+    }
+
+    /// Offers the job of a run. That it is refused counts once, however often it is offered.
+    async fn offer(&self, recurring: &Recurring, due_at: Timestamp) -> Result<Accepted, SubmitError> {
+        let (jobs, new) = (&self.0.jobs, recurring.schedule.new_job());
+        let again = recurring.standing().was_refused(due_at);
+        if again { jobs.accept_at_last(new).await } else { jobs.accept(new).await }
     }
 
     fn until_next(&self, recurring: &Recurring) -> Duration {

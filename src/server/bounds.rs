@@ -13,7 +13,8 @@ use crate::job::{NOTICES, QueueName};
 /// Measured: 16 MiB after the start and 24 MiB under load, jobs left out; rounded up.
 const PROGRAM: u64 = 32 << 20;
 
-/// What a notice takes while it is sent: what it says of a job and of its attempts, a small result, a short answer.
+/// What a notice takes while it is sent, beside its row: what it says of a job and of its attempts, 16 KiB of a result as
+/// JSON, 16 KiB of an answer. By so much, too, the jobs can go beyond their limit when several find the same room at once.
 const NOTICE: u64 = 64 << 10;
 
 /// The most memory that a configuration allows, in bytes.
@@ -22,7 +23,7 @@ const NOTICE: u64 = 64 << 10;
 /// `limits.memory`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryBounds {
-    /// All jobs that are held: `limits.memory`.
+    /// All jobs that are held, and the notices that tell of them: `limits.memory`.
     pub jobs: u64,
     /// What is in the hands of attempts: as many payloads and results as can run at once. By so much the jobs can go
     /// beyond their limit for a moment, because the end of an attempt is never refused.

@@ -29,8 +29,10 @@ pub(super) struct Budget {
     /// What those of them weigh that can be forgotten when memory is needed, now or once they let go of their unique key:
     /// never less than what can be, so that nobody is refused for whom there would be room.
     spare: AtomicU64,
-    /// How many rows are not finished.
+    /// How many rows are not finished, notices left out.
     unfinished: AtomicU64,
+    /// What of the rows is there for the sake of telling others. A receiver that is gone must not take all there is.
+    telling: AtomicU64,
 }
 
 /// Whether there is room.
@@ -51,6 +53,7 @@ pub(super) struct Load {
     held: u64,
     spare: u64,
     unfinished: u64,
+    telling: u64,
 }
 
 impl Load {
@@ -59,6 +62,7 @@ impl Load {
             held: load.held + keys.bytes,
             spare: load.spare + spare(&keys),
             unfinished: load.unfinished + unfinished(&keys),
+            telling: load.telling + keys.telling,
         })
     }
 }
@@ -71,12 +75,18 @@ fn spare(keys: &Keys) -> u64 {
 }
 
 fn unfinished(keys: &Keys) -> u64 {
-    u64::from(!keys.state.is_terminal())
+    u64::from(keys.is_unfinished())
 }
 
 impl Budget {
     pub(super) const fn new(bounds: Bounds) -> Self {
-        Self { bounds, held: AtomicU64::new(0), spare: AtomicU64::new(0), unfinished: AtomicU64::new(0) }
+        Self {
+            bounds,
+            held: AtomicU64::new(0),
+            spare: AtomicU64::new(0),
+            unfinished: AtomicU64::new(0),
+            telling: AtomicU64::new(0),
+        }
     }
 
     /// Takes room for rows that are about to come, if there is any.
@@ -90,6 +100,9 @@ impl Budget {
             return Room::Full(Limit::Memory(memory));
         }
         let order = Ordering::Relaxed;
+        if load.telling > 0 && self.telling.load(order).saturating_add(load.telling) > self.for_telling() {
+            return Room::Full(Limit::Telling(self.for_telling()));
+        }
         if self.unfinished.fetch_update(order, order, fits(jobs, load.unfinished)).is_err() {
             return Room::Full(Limit::Jobs(jobs));
         }
@@ -98,6 +111,7 @@ impl Budget {
             return Room::Crowded;
         }
         self.spare.fetch_add(load.spare, order);
+        self.add_telling(load.telling);
         Room::Taken
     }
 
@@ -111,6 +125,7 @@ impl Budget {
         self.held.fetch_add(load.held, Ordering::Relaxed);
         self.spare.fetch_add(load.spare, Ordering::Relaxed);
         self.unfinished.fetch_add(load.unfinished, Ordering::Relaxed);
+        self.add_telling(load.telling);
     }
 
     /// Gives room back that was taken for rows that did not come.
@@ -118,6 +133,33 @@ impl Budget {
         self.held.fetch_sub(load.held, Ordering::Relaxed);
         self.spare.fetch_sub(load.spare, Ordering::Relaxed);
         self.unfinished.fetch_sub(load.unfinished, Ordering::Relaxed);
+        self.add_telling(load.telling.wrapping_neg());
+    }
+
+    fn add_telling(&self, more: u64) {
+        // Most jobs have none.
+        if more != 0 {
+            self.telling.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// What all that tells others may take: the rest is always there for those of whom nobody is told.
+    const fn for_telling(&self) -> u64 {
+        self.bounds.memory - self.bounds.memory / 4
+    }
+
+    /// Whether there is room for notices that say all they can, or that are not of an end: neither was paid for. Not when
+    /// all that tells others takes half of the memory, nor where something that is not finished would have to go.
+    pub(super) fn is_ample_for(&self, more: u64) -> bool {
+        let taken = self.held().saturating_sub(self.spare.load(Ordering::Relaxed));
+        let telling = self.telling.load(Ordering::Relaxed);
+        taken.saturating_add(more) <= self.bounds.memory
+            && telling.saturating_add(more) <= self.bounds.memory / 2
+    }
+
+    /// Whether what tells others takes more than it may.
+    pub(super) fn tells_too_much(&self) -> bool {
+        self.telling.load(Ordering::Relaxed) > self.for_telling()
     }
 
     /// Takes note of a row that has changed.
@@ -131,6 +173,7 @@ impl Budget {
         shift(&self.held, before.bytes, after.bytes);
         shift(&self.spare, spare(before), spare(after));
         shift(&self.unfinished, unfinished(before), unfinished(after));
+        shift(&self.telling, before.telling, after.telling);
     }
 
     /// Takes note of the bytes by which a log has grown or shrunk.
@@ -145,6 +188,11 @@ impl Budget {
 
     pub(super) fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn telling(&self) -> u64 {
+        self.telling.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]

@@ -90,7 +90,8 @@ impl MemoryStore {
         // Of jobs without a unique key there is none, and then this costs nothing.
         let mut duplicates: Vec<Duplicate> = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
-            if is_of_none(job, jobs, &duplicates) {
+            // What was accepted before is not dropped: such a notice tells of a job of which it is all that is left.
+            if !anyway && is_of_none(job, jobs, &duplicates) {
                 self.budget.give_back(load(&jobs[index..=index]));
                 continue;
             }
@@ -175,6 +176,9 @@ impl MemoryStore {
         let grown = after.bytes > before.bytes || !made.is_empty();
         if (grown || job.state.is_terminal()) && self.budget.is_over(0) {
             self.relieve(id);
+        }
+        if grown && job.notice().is_some() && self.budget.tells_too_much() {
+            self.thin(id);
         }
         Ok(job)
     }

@@ -90,13 +90,13 @@ pub trait Store: Send + Sync + 'static {
     /// When there is no such job, when its state or the holder of its key does not allow the change, or when the backend
     /// does not answer.
     fn apply(&self, id: JobId, change: Change, at: Timestamp) -> Answer<'_, Result<Arc<Job>, ApplyError>> {
-        self.apply_with(id, change, at, &|_| Vec::new())
+        self.apply_with(id, change, at, &|_, _| Vec::new())
     }
 
     /// As [`Self::apply`], and keeps in the same step what follows from the change: `notices` is given the job as it then
     /// stands, if [somebody wants to be told of it](Job::wanted), and makes rows of it. They are kept whatever room there
-    /// is, because what was accepted is never refused an end, and the job [remembers](crate::job::Told) them. When the
-    /// change is refused there are none.
+    /// is, because what was accepted is never refused an end, and the job [remembers](crate::job::Told) them. When there is
+    /// little room it is asked once more, for [what was paid for](Space::Scarce). When the change is refused there are none.
     ///
     /// A change of a row that is a notice is noted in the same step with the job that it tells of, as long as there is
     /// one; that job does not change otherwise.
@@ -183,7 +183,16 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Makes the notices of a job that has changed; see [`Store::apply_with`].
-pub type Follow<'a> = dyn Fn(&Job) -> Vec<Arc<Job>> + Send + Sync + 'a;
+pub type Follow<'a> = dyn Fn(&Job, Space) -> Vec<Arc<Job>> + Send + Sync + 'a;
+
+/// How much room there is for notices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Space {
+    /// For all of them, and for all that they have to say.
+    Ample,
+    /// Only for what was paid for when the job was accepted: those of its end, and short ones.
+    Scarce,
+}
 
 /// A job that [`Store::insert`] did not keep, because another one is the same work. They come in the order of the jobs.
 #[derive(Clone, Debug)]
@@ -248,13 +257,15 @@ pub enum Limit {
     Memory(u64),
     /// So many jobs are not finished.
     Jobs(u64),
+    /// So many bytes of it are taken by notices that are not delivered, and by what is held for those to come.
+    Telling(u64),
 }
 
 impl Limit {
     /// The option that sets it.
     pub const fn option(self) -> &'static str {
         match self {
-            Self::Memory(_) => "limits.memory",
+            Self::Memory(_) | Self::Telling(_) => "limits.memory",
             Self::Jobs(_) => "limits.jobs",
         }
     }
@@ -262,7 +273,7 @@ impl Limit {
     /// How much that is, in bytes or jobs.
     pub const fn amount(self) -> u64 {
         match self {
-            Self::Memory(amount) | Self::Jobs(amount) => amount,
+            Self::Memory(amount) | Self::Jobs(amount) | Self::Telling(amount) => amount,
         }
     }
 }

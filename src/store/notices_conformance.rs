@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::conformance::{at, completed, failed, finish, id, insert, job, queue, state};
-use super::{ApplyError, Store};
+use super::{ApplyError, Space, Store};
 use crate::job::{
     Callback, Change, Channel, Delivery, Ending, Job, JobId, Notice, Notices, StateName, Unique, UniqueKey,
     Wanted,
@@ -39,7 +39,7 @@ async fn callback(store: &dyn Store, id: JobId) -> Delivery {
 pub(super) async fn keeps_notices_with_the_change(store: &dyn Store) {
     let id = insert(store, told(1)).await;
     let run = store.apply(id, Change::Start, at(5)).await.expect("it starts").runs;
-    let make = |job: &Job| {
+    let make = |job: &Job, _: Space| {
         assert_eq!(job.state.name(), StateName::Completed, "the job as it stands after the change");
         vec![notice(10, job.id()), notice(11, job.id())]
     };
@@ -60,7 +60,7 @@ pub(super) async fn keeps_notices_with_the_change(store: &dyn Store) {
     // Of a job of which nobody wants to be told nothing is asked.
     let quiet = insert(store, job_of_nobody()).await;
     store
-        .apply_with(quiet, Change::Cancel, at(9), &|_| panic!("nobody is told"))
+        .apply_with(quiet, Change::Cancel, at(9), &|_, _| panic!("nobody is told"))
         .await
         .expect("it is canceled");
 }
@@ -71,7 +71,7 @@ fn job_of_nobody() -> Job {
 
 pub(super) async fn notes_notices_with_their_job(store: &dyn Store) {
     let id = insert(store, told(1)).await;
-    let make = |job: &Job| vec![notice(10, job.id())];
+    let make = |job: &Job, _: Space| vec![notice(10, job.id())];
     let before = store.apply_with(id, Change::Cancel, at(5), &make).await.expect("it is canceled");
     assert_eq!(callback(store, id).await, Delivery::Pending);
     let of = self::id(10);
@@ -110,4 +110,9 @@ pub(super) async fn keeps_no_notice_of_a_duplicate(store: &dyn Store) {
     assert!(get(store, id(11)).await.is_none(), "its job was not kept");
     let counts = store.counts(&queue("mail")).await.expect("an answer");
     assert_eq!(counts.get(StateName::Pending), 1);
+    // One that was accepted before is there to be told all the same.
+    let duplicates = store.restore(vec![unique(3), notice(12, id(3))]).await.expect("new ids");
+    assert_eq!(duplicates.len(), 1);
+    assert!(get(store, id(3)).await.is_none());
+    assert!(get(store, id(12)).await.is_some());
 }

@@ -53,12 +53,17 @@ impl MemoryStore {
             if self.throw_one_away() {
                 continue;
             }
-            if let Some(mut row) = self.rows.get_mut(&grown) {
-                let before = Keys::of(&row);
-                Arc::make_mut(&mut row).thin();
-                let _ = self.reindex(&row, before, Keys::of(&row));
-            }
+            self.thin(grown);
             return;
+        }
+    }
+
+    /// Takes a job down to what it has paid for. Not to be called while a row is held.
+    pub(super) fn thin(&self, id: JobId) {
+        if let Some(mut row) = self.rows.get_mut(&id) {
+            let before = Keys::of(&row);
+            Arc::make_mut(&mut row).thin();
+            let _ = self.reindex(&row, before, Keys::of(&row));
         }
     }
 

@@ -29,10 +29,15 @@ pub(super) struct Keys {
     pub(super) hold: Hold,
     /// What it takes in memory.
     pub(super) bytes: u64,
+    /// How much of it is there for the sake of telling others.
+    pub(super) telling: u64,
+    /// Whether it is a notice.
+    is_notice: bool,
 }
 
 impl Keys {
     pub(super) fn of(job: &Job) -> Self {
+        let weight = job.weight();
         Self {
             state: job.state.name(),
             wakes_at: job.wakes_at(),
@@ -43,8 +48,15 @@ impl Keys {
             finished_at: job.state.finished_at(),
             has_result: job.has_result(),
             hold: job.hold(),
-            bytes: job.weight() as u64,
+            bytes: weight as u64,
+            telling: job.telling(weight) as u64,
+            is_notice: job.notice().is_some(),
         }
+    }
+
+    /// Whether it counts among the jobs that are not finished. Notices do not: their memory is bounded.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.is_notice && !self.state.is_terminal()
     }
 
     /// How the index of finished jobs knows the row.

@@ -23,6 +23,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
         let rest = match work_off(&desk, &line).await {
             Ok(rest) => rest,
             Err(Halt::Closed) => return,
+            Err(Halt::Paused) => break,
             Err(Halt::Store(error)) => {
                 tracing::error!(queue = %line.name, error = desk.chain(&error), "due jobs could not be looked up");
                 PERIOD
@@ -47,6 +48,8 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
 /// Why no more due jobs can be put into the queue.
 enum Halt {
     Closed,
+    /// There is no room, and there will be none: the queue is paused, and the last jobs have ended.
+    Paused,
     Store(StoreError),
 }
 
@@ -83,19 +86,34 @@ async fn move_on(desk: &Desk, line: &Line, id: JobId) -> Result<bool, Halt> {
         let slot = tokio::select! {
             biased;
             () = end.cancelled() => return Err(Halt::Closed),
+            () = stays_full(desk, line) => return Err(Halt::Paused),
             slot = desk.jobs.room(line) => slot.map_err(|Closed| Halt::Closed)?,
         };
         // The wait for room can be long, and meanwhile somebody may have sent it round and seen it fail again.
         let job = desk.jobs.get(id).await.map_err(Halt::Store)?;
-        if !job.is_some_and(|job| is_due(&job)) {
+        // The job itself is let go of: a change would copy it while it is held.
+        let Some(seen) = job.filter(|job| is_due(job)).map(|job| job.sequence) else {
             return Ok(true);
-        }
-        desk.jobs.enqueue(id, slot).await
+        };
+        desk.jobs.enqueue(id, seen, slot).await
     };
     match moved {
         // Refused or gone: somebody canceled or retried it while it waited for room.
         Ok(()) => Ok(true),
         Err(ApplyError::Refused(_) | ApplyError::NotFound | ApplyError::KeyHeld(_)) => Ok(false),
         Err(ApplyError::Store(error)) => Err(Halt::Store(error)),
+    }
+}
+
+/// Comes to its end when nothing more leaves a queue of notices before the next start: it is paused, and the drain waits
+/// for it alone.
+async fn stays_full(desk: &Desk, line: &Line) {
+    if !line.is_of_notices() {
+        return std::future::pending().await;
+    }
+    desk.last_call.cancelled().await;
+    // Somebody can still pause it, or let it go on.
+    while line.flow.pause_left().is_none() {
+        tokio::time::sleep(PERIOD).await;
     }
 }

@@ -15,7 +15,7 @@ use backroom::server::Backroom;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::hub_client::{handshake, record, records};
+use crate::hub_client::{call, handshake, record, records};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -150,5 +150,55 @@ async fn a_poll_waits_for_ninety_seconds_and_its_client_may_be_away_for_thirty()
     let (status, told) = poll().await;
     assert!(status == 200 && told.contains("for 30 seconds"), "{status} {told}");
     assert_eq!(poll().await.0, 204);
+    backroom.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_much_and_takes_nothing_is_told_no_more_than_there_is_room_for() {
+    const CALLS: usize = 10_000;
+    let backroom = start().await;
+    let service = init_service(App::new().configure(backroom.routes())).await;
+    let said = record(&call("1", "GetJob", "x")).repeat(CALLS);
+    assert!(said.len() > 512 << 10, "{}", said.len());
+    for takes in [true, false] {
+        let path = place(&service).await;
+        let poll = async || text(ask(&service, Method::GET, &path, "*/*", String::new()).await).await;
+        assert_eq!(poll().await, (200, String::new()));
+        ask(&service, Method::POST, &path, "*/*", record(&handshake())).await;
+        assert_eq!(poll().await, (200, record(&json!({}))));
+        let began = Instant::now();
+        let saying = async {
+            let answer = ask(&service, Method::POST, &path, "*/*", said.clone()).await;
+            (answer.status().as_u16(), began.elapsed())
+        };
+        if takes {
+            let taking = async {
+                let mut answers = 0;
+                while answers < CALLS {
+                    let (status, told) = poll().await;
+                    assert!(status == 200 && told.len() <= 16 << 10, "{status}, {} bytes", told.len());
+                    answers += records(&told).len();
+                }
+                answers
+            };
+            let ((status, took), answers) = tokio::join!(saying, taking);
+            assert_eq!((status, answers), (200, CALLS));
+            after(Duration::ZERO, took);
+            ask(&service, Method::DELETE, &path, "*/*", String::new()).await;
+        } else {
+            // It has to wait with what it says, until it is given up. Then it finds what there was room for.
+            let (status, took) = saying.await;
+            assert_eq!(status, 404);
+            after(30 * SECOND, took);
+            let (mut bytes, mut last) = (0, String::new());
+            while let (200, told) = poll().await {
+                bytes += told.len();
+                last = told;
+            }
+            assert_eq!(records(&last).pop().unwrap()["type"], 7);
+            let full = 64 << 10;
+            assert!((full..full + 1_024).contains(&bytes), "{bytes}");
+        }
+    }
     backroom.stop().await;
 }

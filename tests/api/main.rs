@@ -19,6 +19,7 @@ mod guard;
 mod guard_names;
 mod guard_pages;
 mod hub;
+mod hub_bursts;
 mod hub_sockets;
 mod hub_times;
 mod idempotency;

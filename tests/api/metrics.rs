@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Answer, TestApp, narrow, within};
+use crate::receiver::Receiver;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -164,6 +165,46 @@ async fn what_happens_is_counted() {
         while Scrape::of(&app).await.get("push_connections{transport=\"sse\"}") > 0.0 {}
     })
     .await;
+    app.stop().await;
+}
+
+/// Attempts are counted; what the receiver wants no more of is not sent, and counts for nothing.
+#[tokio::test]
+async fn deliveries_are_counted_by_what_became_of_them() {
+    let change = |config: &mut Config| config.queues.get_mut("notices").unwrap().concurrency = 1;
+    let app = TestApp::with(change).await;
+    let mut receiver = Receiver::answering(&["200", "503", "404", "410"]).await;
+    let told = async |members: Value| {
+        let mut job = json!({"kind": "act", "callback_url": receiver.url});
+        job.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        app.submit(&job).await
+    };
+    let until = async |id: &str, states: &[StateName]| {
+        let notices = app.jobs().deliveries(id.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(notices.len(), states.len());
+        for (notice, state) in notices.iter().zip(states) {
+            app.until(&notice.id().to_string(), *state).await;
+        }
+    };
+    for state in [StateName::Completed, StateName::Failed, StateName::DeadLettered] {
+        let id = told(json!({})).await;
+        app.until(&id, StateName::Completed).await;
+        until(&id, &[state]).await;
+    }
+    let both = json!({"callback_events": ["job.pending", "job.processing"], "payload": {"wait": true}});
+    let id = told(both).await;
+    app.until(&id, StateName::Processing).await;
+    until(&id, &[StateName::DeadLettered, StateName::Skipped]).await;
+    Scrape::of(&app).await.are(&[
+        ("webhook_deliveries_total{outcome=\"delivered\"}", 1),
+        ("webhook_deliveries_total{outcome=\"failed\"}", 1),
+        ("webhook_deliveries_total{outcome=\"exhausted\"}", 1),
+        ("webhook_deliveries_total{outcome=\"disabled\"}", 1),
+    ]);
+    for _ in 0..4 {
+        receiver.next().await;
+    }
+    assert!(receiver.is_empty());
     app.stop().await;
 }
 

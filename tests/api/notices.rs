@@ -72,6 +72,7 @@ async fn the_end_of_a_job_is_told() {
 
     let notice = app.notices(&id, 1, StateName::Completed).await.remove(0);
     assert_eq!(request.header("webhook-id"), notice.id().to_string());
+    assert_eq!(notice.sequence, 3, "that it is pending was told once, that it runs, and its end");
     let job = app.job(&id).await;
     assert_eq!(job["callback"], json!({"url": receiver.url, "state": "delivered"}));
     assert_eq!((&job["sequence"], &job["state"]), (&Value::Null, &json!("completed")));

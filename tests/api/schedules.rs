@@ -191,6 +191,9 @@ async fn a_patch_is_read_strictly() {
     for body in ["[]", "true", "null"] {
         send("application/merge-patch+json", body).await.problem(422, "validation-failed");
     }
+    // As of a queue: what there is not cannot be changed, whatever is wrong with the change.
+    let nobody = app.request("PATCH", "/api/schedules/nighly").header("content-type", "application/json");
+    Answer::of(nobody.body("{")).await.problem(404, "schedule-not-found");
     let compressed = app.request("PATCH", "/api/schedules/nightly").header("content-encoding", "gzip");
     let compressed = compressed.header("content-type", "application/merge-patch+json").body("{}");
     Answer::of(compressed).await.problem(415, "unsupported-media-type");

@@ -159,4 +159,12 @@ async fn what_is_asked_of_nobody_ends_at_once() {
     let run = ended(backroom(folder.path(), &nobody, &["enqueue", "noop"]), "").await;
     run.refused(1, "error: cannot connect to http://127.0.0.1:");
     assert!(!run.err.contains("s3cret") && !run.err.contains("trying again"), "{run:?}");
+    // Nor is a password told that was not understood, or by the help.
+    for (arguments, code) in
+        [(&["queues"][..], 2), (&["health"], 2), (&["queues", "--help"], 0), (&["health", "-h"], 0)]
+    {
+        let run = ended(backroom(folder.path(), "http://user:s3cret@nowhere:port", arguments), "").await;
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(!(run.out + &run.err).contains("s3cret"), "{arguments:?}");
+    }
 }

@@ -89,6 +89,37 @@ async fn a_stream_that_breaks_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn whoever_waits_outlives_a_restart_behind_a_proxy() {
+    let job = |state: &str| json!({"id": ID, "state": state, "attempt": 1, "max_attempts": 1}).to_string();
+    let processing = || answer("200 OK", &[], &job("processing"));
+    let completed = || answer("200 OK", &[], &job("completed"));
+    let unavailable = || answer("502 Bad Gateway", &["retry-after: 0"], "<html>");
+    let folder = tempfile::tempdir().unwrap();
+    let busy = answer("429 Too Many Requests", &[], "");
+    let server = Scripted::new([processing(), unavailable(), busy, completed()]);
+    let run = ended(backroom(folder.path(), &server.base, &["status", ID, "--wait"]), "").await;
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(server.asked().await.len(), 4);
+    // Whoever has just submitted a job knows that there is a server.
+    let accepted = format!("{{\"id\":\"{ID}\",\"state\":\"pending\",\"queue\":\"default\"}}");
+    let server = Scripted::new([answer("202 Accepted", &[], &accepted), unavailable(), completed()]);
+    let run = ended(backroom(folder.path(), &server.base, &["enqueue", "noop", "--wait"]), "").await;
+    assert_eq!(run.code, 0, "{run:?}");
+    // At the first time it is not known whether it ever will be one, and another refusal stays what it is.
+    let server = Scripted::new([unavailable()]);
+    let run = ended(backroom(folder.path(), &server.base, &["status", ID, "--wait"]), "").await;
+    run.refused(1, "refused: 502");
+    let server = Scripted::new([processing(), answer("404 Not Found", &[], "{}")]);
+    let run = ended(backroom(folder.path(), &server.base, &["status", ID, "--wait"]), "").await;
+    run.refused(1, "refused: 404");
+    // Nobody is waited for longer than was said.
+    let later = answer("503 Service Unavailable", &["retry-after: 300"], "");
+    let server = Scripted::new([processing(), later, unavailable()]);
+    let run = ended(backroom(folder.path(), &server.base, &["status", ID, "--wait=2s"]), "").await;
+    run.refused(1, "refused: 502");
+}
+
+#[tokio::test]
 async fn the_end_that_was_missed_is_asked_for() {
     let job = json!({"id": ID, "state": "dead_lettered", "attempt": 1, "max_attempts": 1}).to_string();
     let first = format!("retry: 1\n\n{}", event(1, "job.snapshot", "processing", 0));

@@ -46,6 +46,46 @@ async fn what_is_paused_is_spilled_and_run_in_order_by_the_next_start() {
     assert!(!exists(&place.spill()));
 }
 
+/// The queue of notices is paused and overfull: what finds no room in it is spilled, and nobody waits for that.
+#[tokio::test]
+async fn paused_notices_are_spilled_at_once_however_many() {
+    let place =
+        Place::new(&["queues.notices.capacity=1", "queues.notices.concurrency=1", "shutdown.grace=20s"]);
+    let process = place.start().await;
+    process.patch_queue("notices", &json!({"paused": true})).await;
+    let mut told = noop(&json!({}));
+    told["callback_url"] = json!("http://127.0.0.1:9/");
+    for id in process.batch(vec![told; 6]).await {
+        process.end(&id).await;
+    }
+    let ended = process.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.text());
+    let report = ended.report();
+    assert_eq!((report.interrupted, report.spilled), (0, 6));
+    assert!(report.duration_ms < 10_000, "{report:?}");
+}
+
+/// A job that was pending when its server stopped, and is found so by the next, enters no state by that.
+#[tokio::test]
+async fn what_was_pending_before_a_start_is_told_once() {
+    let place = Place::new(&[]);
+    let process = place.start().await;
+    for queue in ["default", "notices"] {
+        process.patch_queue(queue, &json!({"paused": true})).await;
+    }
+    let mut told = noop(&json!({}));
+    (told["callback_url"], told["callback_events"]) = (json!("http://127.0.0.1:9/"), json!(["job.pending"]));
+    let id = process.accepted(&told).await;
+    assert_eq!(process.stop().await.code, Some(0));
+    let process = place.start().await;
+    process.end(&id).await;
+    let deliveries = process.get(&format!("/api/jobs/{id}/deliveries")).await;
+    let events: Vec<&Value> =
+        deliveries["items"].as_array().unwrap().iter().map(|item| &item["event"]).collect();
+    assert_eq!(events, [&json!("job.pending")]);
+    assert_eq!(process.stop().await.code, Some(0));
+}
+
 #[tokio::test]
 async fn sighup_takes_over_what_the_configuration_says_anew_and_leaves_the_rest() {
     let place = Place::new(&["queues.mail.concurrency=2"]);

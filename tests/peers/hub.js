@@ -22,9 +22,20 @@ connection.onclose((error) => say({ closed: error?.message ?? null }));
 await connection.start();
 say({ started: true });
 for await (const line of createInterface({ input: process.stdin })) {
-  const { invoke, stream, args } = JSON.parse(line);
+  const { invoke, stream, burst, times, last, args } = JSON.parse(line);
   const failed = (error) => say({ error: error.message });
-  if (invoke) connection.invoke(invoke, ...args).then((result) => say({ result }), failed);
+  if (last) {
+    const sent = connection.send(last, ...args).catch(failed);
+    // Over the others the client cuts its requests off when it stops; of one that was not answered it is told so.
+    if (transport !== "WebSockets") await sent;
+    break;
+  } else if (burst) {
+    const all = Array.from({ length: times }, () => connection.invoke(burst, ...args));
+    Promise.allSettled(all).then((ended) => {
+      const done = ended.filter(({ status }) => status === "fulfilled").length;
+      say({ done, failed: times - done });
+    });
+  } else if (invoke) connection.invoke(invoke, ...args).then((result) => say({ result }), failed);
   else connection.stream(stream, ...args).subscribe({
     next: ({ type, sequence, data }) => say({ item: type, sequence, state: data.state }),
     complete: () => say({ complete: true }),

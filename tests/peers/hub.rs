@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::peer::Peer;
-use crate::process::{Place, Process, noop};
+use crate::process::{PATIENCE, Place, Process, noop};
 
 const NOBODY: &str = "01a1fa71-0000-7000-8000-000000000000";
 
@@ -197,4 +197,41 @@ async fn the_example_of_the_readme_follows_its_job_to_the_end() {
     while peer.hear().await != "completed" {}
     assert_eq!(peer.end().await, [Value::Null; 0]);
     assert_eq!(server.stop().await.code, Some(0));
+}
+
+/// All that a page says in one turn of its event loop, which the client sends together, and a goodbye right after a word.
+async fn a_burst(transport: &str) {
+    let place = Place::new(&["queues.default.capacity=1000"]);
+    let server = place.start().await;
+    let mut client = Client::start(&server, transport, "").await;
+    for (method, argument, times) in [("Enqueue", noop(&json!({})), 100), ("GetJob", json!(NOBODY), 1_000)] {
+        let order = json!({"burst": method, "args": [argument], "times": times});
+        client.0.say(&order.to_string()).await;
+        let heard = client.0.hear().await;
+        let expected = if method == "Enqueue" { json!([100, 0]) } else { json!([0, 1_000]) };
+        assert_eq!(heard, json!({"done": expected[0], "failed": expected[1]}), "{method}");
+    }
+    let mut job = noop(&json!({}));
+    job["delay"] = "1h".into();
+    client.0.say(&json!({"last": "Enqueue", "args": [job]}).to_string()).await;
+    client.end().await;
+    let made = async { while server.count("scheduled").await == 0 {} };
+    tokio::time::timeout(PATIENCE, made).await.expect("what was sent before the goodbye is made");
+    let ended = server.stop().await;
+    assert_eq!((ended.code, ended.report().spilled), (Some(0), 1));
+}
+
+#[tokio::test]
+async fn a_burst_over_web_sockets() {
+    a_burst("WebSockets").await;
+}
+
+#[tokio::test]
+async fn a_burst_over_server_sent_events() {
+    a_burst("ServerSentEvents").await;
+}
+
+#[tokio::test]
+async fn a_burst_over_long_polling() {
+    a_burst("LongPolling").await;
 }

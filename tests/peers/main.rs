@@ -2,6 +2,7 @@
 
 mod events;
 mod hub;
+mod many;
 mod peer;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 #[path = "../drain/process.rs"]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use backroom::event::{EventKind, Watcher};
 use backroom::handler::{Context, Outcome};
 use backroom::job::{Job, NewJob, StateName};
+use backroom::metrics::{Format, Gauges, render};
 use backroom::schedule::{CatchUp, Overlap, Schedule, Timetable};
+use backroom::store::Store as _;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -181,6 +183,34 @@ async fn a_pause_counts_at_once_and_misses_nothing() {
     rig.pool.schedules().pause("tens", None).unwrap();
     assert_eq!(minutes(&mut watch, 1).await, [50.0]);
     assert!(rig.pool.schedules().pause("tns", None).is_err_and(|unknown| unknown.nearest.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_is_refused_once_and_dropped_by_a_pause() {
+    let mut blocked = every_ten_minutes(Overlap::Allow);
+    blocked.job = blocked.job.queue("narrow".parse().unwrap());
+    let rig = setup(vec![blocked]).start(for_minutes(0));
+    // One that runs until 35, and one that fills the queue until then.
+    for _ in 0..2 {
+        rig.submit(job(35).queue("narrow".parse().unwrap())).await;
+        rig.idle().await;
+    }
+    // It is offered for a minute each time, a second apart.
+    rest(&rig, Duration::from_secs(34 * MINUTE + 50)).await;
+    let schedules = rig.pool.schedules();
+    let held = schedules.get("tens").unwrap();
+    let waiting_since = schedules.status(held).await.unwrap().waiting_since;
+    assert_eq!(waiting_since, Some(EPOCH.after(Duration::from_secs(10 * MINUTE))));
+    let gauges = Gauges { queues: Vec::new(), memory: Vec::new(), mail: Vec::new(), draining: false };
+    let counted = render(rig.jobs.metrics(), gauges, Format::Prometheus).unwrap();
+    let refused = counted.lines().find(|line| line.contains("queue=\"narrow\",reason=\"queue-full\""));
+    assert!(refused.unwrap().ends_with(" 1"), "{refused:?}");
+    // The pause comes while it waits, and then room.
+    schedules.pause("tens", Some(true)).unwrap();
+    rest(&rig, Duration::from_secs(MINUTE)).await;
+    let counts = rig.store.counts(&"narrow".parse().unwrap()).await.unwrap();
+    let states = [StateName::Completed, StateName::Processing, StateName::Pending];
+    assert_eq!(states.map(|state| counts.get(state)), [1, 1, 0]);
 }
 
 #[tokio::test(start_paused = true)]

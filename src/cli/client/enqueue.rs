@@ -23,9 +23,6 @@ use crate::job::JobId;
 /// How much a payload may have, in bytes. The server takes less; this keeps a pipe without an end out.
 const LARGEST: u64 = 64 << 20;
 
-/// The longest `Retry-After` that is waited for.
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-
 /// Submits a job, and waits for it if it is asked to.
 pub(super) async fn enqueue(remote: &Remote, args: &EnqueueArgs, screen: Screen) -> Result<(), Failure> {
     let body = body(args)?;
@@ -50,7 +47,7 @@ pub(super) async fn enqueue(remote: &Remote, args: &EnqueueArgs, screen: Screen)
         return Ok(());
     };
     say(&format!("{id}: {}", accepted(&job)));
-    let (answer, job) = wait::for_end(remote, id, patience).await?;
+    let (answer, job) = wait::for_end(remote, id, patience, true).await?;
     if args.result && code(&job) == exit::OK {
         return jobs::write_result(remote, id, None, screen).await;
     }
@@ -196,7 +193,7 @@ fn again(failure: &Failure, tries: u32) -> Option<Duration> {
                 StatusCode::CONFLICT => refusal.slug().as_deref() == Some("idempotency-in-progress"),
                 status => matches!(status.as_u16(), 408 | 425 | 429 | 502 | 503 | 504),
             };
-            passes.then(|| refusal.retry_after.unwrap_or(backoff).min(LONGEST_PAUSE))
+            passes.then(|| refusal.retry_after.unwrap_or(backoff).min(wait::LONGEST_PAUSE))
         }
         Failure::Ended(_) => None,
     }

@@ -139,7 +139,7 @@ pub(super) async fn log(remote: &Remote, args: &JobArgs, screen: Screen) -> Resu
 /// Writes the result of a job.
 pub(super) async fn result(remote: &Remote, args: &ResultArgs, screen: Screen) -> Result<(), Failure> {
     if let Some(patience) = args.wait {
-        wait::for_end(remote, args.id, patience).await?;
+        wait::for_end(remote, args.id, patience, false).await?;
     }
     write_result(remote, args.id, args.output.as_deref(), screen).await
 }

@@ -38,6 +38,11 @@ pub(super) struct Refusal {
 const QUOTED: usize = 300;
 
 impl Refusal {
+    /// Whether it may be another one later: from a server that restarts or has too much to do, or a proxy in front of it.
+    pub(super) fn may_pass(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS || self.status.is_server_error()
+    }
+
     /// The last part of the type of a problem; `about:blank` and whatever is none have none.
     pub(super) fn slug(&self) -> Option<String> {
         let problem: Value = serde_json::from_str(&self.body).ok()?;

@@ -33,21 +33,21 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// A client that speaks to a server of ours. Proxies that the environment names are not used: they are for the way out,
+/// A client that speaks to a server of ours, at this URL. Proxies that the environment names are not used: they are for the way out,
 /// and a server of ours is the user's own; a token must not go to whoever a variable names. Redirects are not followed:
 /// the token is for this address alone.
 ///
 /// # Errors
 ///
 /// When the file of the authorities cannot be used.
-pub(in crate::cli) fn http_client(target: &Target) -> anyhow::Result<reqwest::ClientBuilder> {
+pub(in crate::cli) fn http_client(target: &Target, url: &str) -> anyhow::Result<reqwest::ClientBuilder> {
     let mut client = reqwest::Client::builder()
         .user_agent(concat!("backroom/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECTING)
         .tls_danger_accept_invalid_certs(target.insecure);
-    if target.server.starts_with("http://") {
+    if url.starts_with("http://") {
         // The authorities of the system are not looked for: a container may have none, and needs none for this.
         client = client.tls_certs_only([]);
     } else if let Some(file) = &target.ca_file {
@@ -73,15 +73,15 @@ pub(in crate::cli) fn without_user(url: &str) -> String {
 impl Remote {
     /// # Errors
     ///
-    /// With exit code 2 when a file that the command line names cannot be used.
+    /// With exit code 2 when the address is none, or a file that the command line names cannot be used.
     pub(super) fn new(access: &Access) -> Result<Self, Ended> {
         let usage = |error: anyhow::Error| Ended { code: exit::USAGE, message: format!("error: {error:#}") };
-        let http = http_client(&access.target).map_err(usage)?;
+        let base = access.target.url()?;
+        let http = http_client(&access.target, &base).map_err(usage)?;
         // An answer to a repeat on another connection is not ours to ask for: what is repeated is said here.
         let http = http.retry(reqwest::retry::never()).build().map_err(anyhow::Error::from)?;
         let authorization = token(access).and_then(|token| token.map(|token| bearer(&token)).transpose());
-        let (base, shown) = (access.target.server.clone(), without_user(&access.target.server));
-        Ok(Self { http, base, shown, authorization: authorization.map_err(usage)? })
+        Ok(Self { http, shown: without_user(&base), base, authorization: authorization.map_err(usage)? })
     }
 
     /// A request for a path, which may have a query.

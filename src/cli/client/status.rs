@@ -23,7 +23,7 @@ pub(super) async fn status(remote: &Remote, args: &StatusArgs, screen: Screen) -
         return ended(&watch::watch(remote, args.id, patience, json, screen).await?);
     }
     let (answer, job) = match args.wait {
-        Some(patience) => wait::for_end(remote, args.id, patience).await?,
+        Some(patience) => wait::for_end(remote, args.id, patience, false).await?,
         None => {
             let request = remote.request(Method::GET, &format!("/api/jobs/{}", args.id));
             let answer = remote.ask(request, Duration::ZERO).await?;

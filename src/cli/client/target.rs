@@ -1,15 +1,25 @@
 //! Which server is asked, and as whom.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
 use secrecy::SecretString;
 
+use crate::cli::{Ended, exit};
+
 /// Names a server.
-#[derive(Clone, PartialEq, Eq, Args, Debug)]
+#[derive(Clone, PartialEq, Eq, Args)]
 pub struct Target {
     /// The server's address
-    #[arg(long, value_name = "URL", env = "BACKROOM_URL", default_value = "http://127.0.0.1:8080", value_parser = server_url)]
+    // Faults that are found while the command line is read quote what was given, and so does the help: see `Target::url`.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "BACKROOM_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub server: String,
     /// PEM file with the authority that signed the server's certificate, when it is none that the system trusts
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
@@ -41,7 +51,29 @@ const TOKEN_HELP: &str = "\
 The token. Better in BACKROOM_TOKEN or a file, because others on this host can see command lines.
 --token and --token-file are stronger than the variable.";
 
-/// An `http` or `https` URL, without a slash at its end, so that a path can be put behind it.
+impl Target {
+    /// The server's URL, without a slash at its end, so that a path can be put behind it. Before the host there can be a
+    /// password, so it is never quoted.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 when it is none.
+    pub(in crate::cli) fn url(&self) -> Result<String, Ended> {
+        server_url(&self.server).map_err(|fault| Ended {
+            code: exit::USAGE,
+            message: format!("error: --server (BACKROOM_URL): {fault}"),
+        })
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server: _, ca_file, insecure } = self;
+        f.debug_struct("Target").field("ca_file", ca_file).field("insecure", insecure).finish_non_exhaustive()
+    }
+}
+
+/// Takes an `http` or `https` URL.
 fn server_url(text: &str) -> Result<String, &'static str> {
     let url = reqwest::Url::parse(text).map_err(|_| "write a URL, as in http://127.0.0.1:8080")?;
     if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {

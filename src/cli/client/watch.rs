@@ -110,7 +110,7 @@ impl Watched<'_> {
                 }
                 // At the first time nobody knows that there is a server; later, one that restarts comes back.
                 Err(failure @ Failure::Lost { .. }) if !self.job.is_null() => failure,
-                Err(Failure::Refused(refusal)) if !self.job.is_null() && refusal.status.is_server_error() => {
+                Err(Failure::Refused(refusal)) if !self.job.is_null() && refusal.may_pass() => {
                     Failure::Refused(refusal)
                 }
                 Err(failure) => return Err(failure),

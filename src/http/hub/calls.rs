@@ -197,11 +197,8 @@ impl Session {
         Ok(Reply::Result(NULL.to_vec()))
     }
 
-    /// Hands a submission in. It can wait for room, and everything else goes on meanwhile.
+    /// Hands a submission in, at once where there is room. Else it waits, and everything else goes on meanwhile.
     fn enqueue(&mut self, invocation: Option<String>, request: &RawValue) -> Answer {
-        if self.submissions.len() >= AT_ONCE {
-            return Err(format!("too-many: {AT_ONCE} submissions of this connection wait for room already"));
-        }
         let (api, request) = (Data::clone(&self.api), request.get().to_owned());
         let submission = async move {
             // The check of a kind is code of somebody else.
@@ -215,7 +212,17 @@ impl Session {
                 (None, _) => Vec::new(),
             }
         };
-        self.submissions.push(submission.boxed());
+        // Without a budget: it is to wait for room, and for nothing else.
+        let mut submission = tokio::task::unconstrained(submission).boxed();
+        match submission.as_mut().now_or_never() {
+            Some(answer) => self.tell(answer),
+            None if self.submissions.len() < AT_ONCE => self.submissions.push(submission),
+            None => {
+                return Err(format!(
+                    "too-many: {AT_ONCE} submissions of this connection wait for room already"
+                ));
+            }
+        }
         Ok(Reply::Later)
     }
 
@@ -228,6 +235,11 @@ impl Session {
             "too-many: a connection may watch {most} jobs at a time; unsubscribe from one, or watch their queue"
         ))
     }
+}
+
+/// Whether this hands a job in.
+pub(super) fn submits(call: &Call<'_>) -> bool {
+    Method::named(&call.target) == Some(M::Enqueue)
 }
 
 /// Accepts a job as `POST /api/jobs` does.

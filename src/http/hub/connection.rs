@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::caller::Caller;
 use super::outbox::Outbox;
-use super::protocol::Version;
+use super::protocol::{Version, part};
 use super::pulse::Signs;
 use super::rights::Rights;
 use super::roll::{Counted, Hub, Transport};
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     rights: Rights,
     /// For its clock.
     jobs: Jobs,
-    /// One chunk may wait in it: a client that says more than its session takes has to wait.
+    /// One chunk may wait in it, a small one: a client that says more than its session takes has to wait.
     inbox: mpsc::Sender<Bytes>,
     outbox: Outbox,
     /// The client has left, or the transport has delivered the end.
@@ -115,12 +115,21 @@ impl Connection {
 
     /// The client has said something; waits until the session has taken what it said before. `false`: the session is
     /// over.
-    pub(super) async fn say(&self, bytes: Bytes) -> bool {
+    pub(super) async fn say(&self, mut bytes: Bytes) -> bool {
         self.hear();
-        tokio::select! {
-            said = self.inbox.send(bytes) => said.is_ok(),
-            () = self.left.cancelled() => false,
+        while !bytes.is_empty() {
+            let part = part(&mut bytes);
+            let said = tokio::select! {
+                biased;
+                () = self.left.cancelled() => false,
+                said = self.inbox.send(part) => said.is_ok(),
+            };
+            if !said {
+                return false;
+            }
+            self.hear();
         }
+        true
     }
 
     /// The client is there.
@@ -155,6 +164,7 @@ impl Connection {
     /// The client has left, or has been told that this was all.
     pub(super) fn leave(&self) {
         self.left.cancel();
+        self.lock().counted = None;
     }
 
     /// Completes when the client has left.

@@ -61,7 +61,7 @@ pub(in super::super) async fn connect(
             admitted.ok_or_else(|| Problem::new(ProblemType::Unavailable, FULL).retry_after(5))?
         };
         return match connection.open(Transport::WebSockets, &api.hub) {
-            Opening::First => websocket::answer(greeting, payload, connection),
+            Opening::First => websocket::answer(greeting, payload, api.body_limit, connection),
             Opening::Again | Opening::Other => Err(taken()),
         };
     }

@@ -7,6 +7,7 @@
 mod calls;
 mod connection;
 mod door;
+mod inbox;
 mod long_polling;
 mod outbox;
 mod protocol;

@@ -11,7 +11,7 @@ const QUIET: Duration = Duration::from_secs(15);
 /// How long a client may say nothing. By SignalR's defaults it says something every 15 seconds.
 const SILENT: Duration = Duration::from_secs(30);
 
-/// How long a client may take nothing of what waits for it.
+/// How long a client may take nothing of what waits for it. One that polls has [`SILENT`].
 const STUCK: Duration = Duration::from_secs(10);
 
 /// How a connection stands, apart from what its session knows itself.
@@ -80,8 +80,10 @@ impl Pulse {
         {
             return Due::Silent;
         }
-        if let (false, Some(stuck)) = (signs.comes_and_goes || signs.opened.is_none(), signs.stuck)
-            && over(now.saturating_sub(stuck), STUCK)
+        // Between two polls nothing can be taken, and a client may be away for as long as it may be silent.
+        let patience = if signs.comes_and_goes { SILENT } else { STUCK };
+        if let (true, Some(stuck)) = (signs.opened.is_some(), signs.stuck)
+            && over(now.saturating_sub(stuck), patience)
         {
             return Due::Stuck;
         }
@@ -159,5 +161,8 @@ mod tests {
         assert_eq!(shaken().due(&stuck(STUCK), AT), Due::Stuck);
         let away = Signs { comes_and_goes: true, ..stuck(STUCK) };
         assert_eq!(shaken().due(&away, AT), Due::Nothing(STUCK), "it may be between two polls");
+        let polling = |long| Signs { comes_and_goes: true, ..stuck(long) };
+        assert_eq!(shaken().due(&polling(just_before(SILENT)), AT), Due::Nothing(MILLI));
+        assert_eq!(shaken().due(&polling(SILENT), AT), Due::Stuck, "it only talks");
     }
 }

@@ -11,8 +11,10 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 
 use super::super::api::Api;
+use super::calls;
 use super::connection::Connection;
-use super::protocol::{self, Close, LONGEST, Message, Records};
+use super::inbox::Inbox;
+use super::protocol::{self, Close, Message};
 use super::pulse::{Due, Pulse};
 use super::roll::Place;
 use super::watching::{Told, Watching};
@@ -33,8 +35,7 @@ pub(super) struct Session {
     /// Submissions, which can wait for room; each is an answer, empty if none is wanted.
     pub(super) submissions: FuturesUnordered<BoxFuture<'static, Vec<u8>>>,
     place: Place,
-    inbox: mpsc::Receiver<Bytes>,
-    records: Records,
+    inbox: Inbox,
     pulse: Pulse,
     shaken: bool,
 }
@@ -61,8 +62,7 @@ impl Session {
             watching: Watching::default(),
             submissions: FuturesUnordered::new(),
             place,
-            inbox,
-            records: Records::default(),
+            inbox: Inbox::new(inbox),
             pulse,
             shaken: false,
         }
@@ -80,6 +80,15 @@ impl Session {
         };
         self.part(&connection, &end);
         connection.outbox().finish();
+        self.inbox.close();
+        if !matches!(end, End::Stopping) {
+            // Nothing is accepted any more when the server stops.
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => {}
+                () = self.hand_in(&end) => {}
+            }
+        }
         if !matches!(end, End::Left) {
             let patience = if matches!(end, End::Stopping) { HURRIED } else { LINGERING };
             tokio::select! {
@@ -119,13 +128,14 @@ impl Session {
             // it can be seen how many they are.
             let has_room = connection.outbox().has_room();
             tokio::select! {
-                chunk = self.inbox.recv(), if has_room => match chunk {
-                    Some(chunk) => {
-                        if let Some(end) = self.hear(&chunk).await {
+                said = self.inbox.next(), if has_room => match said {
+                    Ok(Some(record)) => {
+                        if let Some(end) = self.hear(&record).await {
                             return end;
                         }
                     }
-                    None => return End::Left,
+                    Ok(None) => return End::Left,
+                    Err(too_long) => return End::Fault(too_long.to_string()),
                 },
                 told = self.watching.next(), if has_room => {
                     if !self.pass_on(told) {
@@ -139,36 +149,54 @@ impl Session {
         }
     }
 
-    /// Reads what the client has said.
-    async fn hear(&mut self, chunk: &[u8]) -> Option<End> {
-        self.records.push(chunk);
-        loop {
-            let record = match self.records.next() {
-                Ok(Some(record)) => record,
-                Ok(None) => return None,
-                Err(_) => return Some(End::Fault(format!("a message may have at most {LONGEST} bytes"))),
+    /// Does what the client has said. One message at a time: each can make as much as there is room for.
+    async fn hear(&mut self, record: &[u8]) -> Option<End> {
+        if !self.shaken {
+            return match protocol::request(record) {
+                Ok(()) => {
+                    self.tell(protocol::accepted());
+                    self.shaken = true;
+                    self.pulse.shaken();
+                    None
+                }
+                Err(fault) => Some(End::Fault(fault.to_string())),
             };
-            if !self.shaken {
-                match protocol::request(&record) {
-                    Ok(()) => self.tell(protocol::accepted()),
-                    Err(fault) => return Some(End::Fault(fault.to_string())),
+        }
+        match protocol::parse(record) {
+            Ok(Message::Call(call)) => self.call(call).await,
+            Ok(Message::Cancel(invocation)) => {
+                if self.watching.leave_stream(&invocation) {
+                    self.tell(protocol::settled(&invocation));
                 }
-                self.shaken = true;
-                self.pulse.shaken();
-                continue;
             }
-            match protocol::parse(&record) {
-                Ok(Message::Call(call)) => self.call(call).await,
-                Ok(Message::Cancel(invocation)) => {
-                    if self.watching.leave_stream(&invocation) {
-                        self.tell(protocol::settled(&invocation));
+            Ok(Message::Ping | Message::Other) => {}
+            Ok(Message::Close) => return Some(End::Wished),
+            Err(fault) => return Some(End::Fault(fault.to_string())),
+        }
+        None
+    }
+
+    /// Sees to it that what was submitted before the end is not lost with it; waits as long as submissions do.
+    async fn hand_in(&mut self, end: &End) {
+        self.watching = Watching::default();
+        if matches!(end, End::Left) {
+            // It has left behind what it said last. Of that only submissions matter to anybody else.
+            while let Some(record) = self.inbox.now() {
+                if !self.shaken {
+                    if protocol::request(&record).is_err() {
+                        break;
                     }
+                    self.shaken = true;
+                    continue;
                 }
-                Ok(Message::Ping | Message::Other) => {}
-                Ok(Message::Close) => return Some(End::Wished),
-                Err(fault) => return Some(End::Fault(fault.to_string())),
+                match protocol::parse(&record) {
+                    Ok(Message::Call(call)) if calls::submits(&call) => self.call(call).await,
+                    Ok(Message::Close) | Err(_) => break,
+                    Ok(_) => {}
+                }
             }
         }
+        while self.submissions.next().await.is_some() {}
     }
 
     /// Tells the client what has happened. `false`: there is no telling what.

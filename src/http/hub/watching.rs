@@ -1,6 +1,6 @@
 //! What one connection watches: jobs, streams of jobs, and queues.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -18,9 +18,6 @@ pub(super) const MOST: usize = 100;
 /// How long events of queues are collected: see `sse.rs`.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How many events are remembered, so that one is not told twice to who watches a job and its queue.
-const REMEMBERED: usize = 256;
-
 /// Something that happened.
 pub(super) enum Told {
     /// For `JobUpdated`.
@@ -35,11 +32,17 @@ pub(super) enum Told {
 #[derive(Default)]
 pub(super) struct Watching {
     feeds: SelectAll<Abortable<BoxStream<'static, Told>>>,
-    jobs: HashMap<JobId, AbortHandle>,
+    jobs: HashMap<JobId, One>,
     streams: HashMap<String, AbortHandle>,
     queues: HashSet<QueueName>,
     all: Option<All>,
-    told: VecDeque<u64>,
+}
+
+/// The watch of one job.
+struct One {
+    handle: AbortHandle,
+    /// The sequences of what its queue has told and this watch has not come to: it is not told again.
+    told: BTreeSet<u64>,
 }
 
 /// The watcher of all jobs, of whom those in the watched queues are told.
@@ -47,6 +50,11 @@ struct All {
     watcher: Watcher,
     /// Nothing is taken before it is over.
     pause: Option<Pin<Box<Sleep>>>,
+    /// The number of the last event that was taken.
+    passed: u64,
+    /// The numbers of what watches of jobs have told and this watcher has not come to. There are no more than can wait for
+    /// it.
+    told: BTreeSet<u64>,
 }
 
 impl Watching {
@@ -66,8 +74,8 @@ impl Watching {
     /// Tells of a job from here on, in place of an earlier watch of it.
     pub(super) fn job(&mut self, job: JobId, watcher: JobWatcher) {
         let handle = self.feed(watcher, Told::Updated);
-        if let Some(before) = self.jobs.insert(job, handle) {
-            before.abort();
+        if let Some(before) = self.jobs.insert(job, One { handle, told: BTreeSet::new() }) {
+            before.handle.abort();
         }
     }
 
@@ -80,12 +88,17 @@ impl Watching {
 
     pub(super) fn queue(&mut self, queue: QueueName, events: &Events) {
         self.queues.insert(queue);
-        self.all.get_or_insert_with(|| All { watcher: events.watch(), pause: None });
+        self.all.get_or_insert_with(|| All {
+            watcher: events.watch(),
+            pause: None,
+            passed: 0,
+            told: BTreeSet::new(),
+        });
     }
 
     pub(super) fn leave_job(&mut self, job: JobId) {
-        if let Some(handle) = self.jobs.remove(&job) {
-            handle.abort();
+        if let Some(one) = self.jobs.remove(&job) {
+            one.handle.abort();
         }
     }
 
@@ -110,10 +123,10 @@ impl Watching {
     pub(super) async fn next(&mut self) -> Told {
         loop {
             let told = tokio::select! {
-                Some(told) = self.feeds.next() => Some(told),
-                told = next_of(&mut self.all, &self.queues) => told,
+                Some(told) = self.feeds.next() => self.note(told),
+                told = next_of(&mut self.all) => told.and_then(|told| self.sift(told)),
             };
-            if let Some(told) = told.and_then(|told| self.note(told)) {
+            if let Some(told) = told {
                 return told;
             }
         }
@@ -144,22 +157,26 @@ impl Watching {
         handle
     }
 
-    /// Takes note of ends; leaves out what was told already.
+    /// Of what the watch of a job tells: takes note of ends, and leaves out what the queue has told before.
     fn note(&mut self, told: Told) -> Option<Told> {
         match &told {
             Told::Updated(event) => {
-                // The numbers of a watcher grow; only with two kinds of them can an event come twice.
-                if self.all.is_some() {
-                    if self.told.contains(&event.number) {
-                        return None;
-                    }
-                    if self.told.len() == REMEMBERED {
-                        self.told.pop_front();
-                    }
-                    self.told.push_back(event.number);
-                }
+                let (id, sequence) = (event.job.id(), event.job.sequence);
+                let again = self.jobs.get_mut(&id).is_some_and(|one| {
+                    // The sequences of a watch grow.
+                    one.told = one.told.split_off(&sequence);
+                    one.told.remove(&sequence)
+                });
                 if event.kind.is_terminal() {
-                    self.jobs.remove(&event.job.id());
+                    self.jobs.remove(&id);
+                }
+                if again {
+                    return None;
+                }
+                if let Some(all) = &mut self.all
+                    && event.number > all.passed
+                {
+                    all.told.insert(event.number);
                 }
             }
             Told::Item(invocation, event) if event.kind.is_terminal() => {
@@ -169,30 +186,133 @@ impl Watching {
         }
         Some(told)
     }
+
+    /// Of what happens to all jobs: what is in a watched queue, and was not told by the watch of a job before.
+    fn sift(&mut self, told: Told) -> Option<Told> {
+        let (Told::Updated(event), Some(all)) = (&told, &mut self.all) else { return Some(told) };
+        all.passed = event.number;
+        // The numbers of this watcher grow.
+        all.told = all.told.split_off(&event.number);
+        if all.told.remove(&event.number) || !self.queues.contains(&event.job.spec.queue) {
+            return None;
+        }
+        if event.kind == EventKind::Progress && all.watcher.is_slow() {
+            return None;
+        }
+        if let Some(one) = self.jobs.get_mut(&event.job.id()) {
+            one.told.insert(event.job.sequence);
+        }
+        Some(told)
+    }
 }
 
-/// The next event of a watched queue. `None`: look again.
-async fn next_of(all: &mut Option<All>, queues: &HashSet<QueueName>) -> Option<Told> {
-    let Some(All { watcher, pause }) = all else { return std::future::pending().await };
-    let wanted = |event: Event, slow: bool| {
-        let left_out = event.kind == EventKind::Progress && slow;
-        (!left_out && queues.contains(&event.job.spec.queue)).then_some(Told::Updated(event))
-    };
+/// The next event of all jobs. `None`: look again.
+async fn next_of(all: &mut Option<All>) -> Option<Told> {
+    let Some(All { watcher, pause, .. }) = all else { return std::future::pending().await };
     if let Some(resting) = pause {
         resting.await;
         let event = watcher.recv().await;
         *pause = None;
-        return match event {
-            Ok(event) => wanted(event, watcher.is_slow()),
-            Err(RecvError::Lagged(_) | RecvError::Closed) => Some(Told::Lost),
-        };
+        return Some(match event {
+            Ok(event) => Told::Updated(event),
+            Err(RecvError::Lagged(_) | RecvError::Closed) => Told::Lost,
+        });
     }
     match watcher.try_recv() {
-        Ok(event) => wanted(event, watcher.is_slow()),
+        Ok(event) => Some(Told::Updated(event)),
         Err(TryRecvError::Lagged(_)) => Some(Told::Lost),
         Err(TryRecvError::Empty | TryRecvError::Closed) => {
             *pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::event::BACKLOG;
+    use crate::job::{Job, JobLog, JobState, KindName, Spec, StateName, Timestamp};
+
+    const AT: Timestamp = Timestamp::from_millis(0);
+
+    fn tell(events: &Events, id: JobId, sequence: u64) {
+        let spec = Spec {
+            id,
+            kind: KindName::new("noop").unwrap(),
+            queue: QueueName::new("default").unwrap(),
+            payload: RawValue::from_string("{}".into()).unwrap(),
+            created_at: AT,
+            max_attempts: 1,
+            timeout: Duration::from_mins(1),
+            tags: Box::default(),
+            unique: None,
+            trace: None,
+            notices: None,
+            log: JobLog::default(),
+        };
+        let mut job = Job::new(spec, JobState::Pending { turn: Some(1), since: AT }, None);
+        job.sequence = sequence;
+        events.tell(EventKind::State(StateName::Pending), AT, &Arc::new(job));
+    }
+
+    fn watch(watching: &mut Watching, events: &Events, job: JobId) {
+        let mut watcher = events.watch_job(job);
+        watcher.begin_after(1);
+        watching.job(job, watcher);
+    }
+
+    /// The jobs that are told of next, with their sequences.
+    fn told(watching: &mut Watching) -> Vec<(JobId, u64)> {
+        std::iter::from_fn(|| watching.now())
+            .map(|told| match told {
+                Told::Updated(event) => (event.job.id(), event.job.sequence),
+                Told::Item(..) | Told::Lost => panic!("nothing of that is watched"),
+            })
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_and_its_queue_tell_of_it_once_however_much_lies_between() {
+        let [watched, other] = [JobId::MIN, JobId::MAX];
+        let (events, mut watching) = (Events::new(AT), Watching::default());
+        watch(&mut watching, &events, watched);
+        tell(&events, watched, 2);
+        watching.queue(QueueName::new("default").unwrap(), &events);
+        let n = BACKLOG as u64;
+        for sequence in 3..n {
+            tell(&events, other, sequence);
+        }
+        tell(&events, watched, 3);
+        tell(&events, watched, 4);
+        let (of_watched, of_other): (Vec<_>, Vec<_>) =
+            told(&mut watching).into_iter().partition(|told| told.0 == watched);
+        let mut sequences: Vec<u64> = of_watched.into_iter().map(|told| told.1).collect();
+        sequences.sort_unstable();
+        assert_eq!(sequences, [2, 3, 4], "what the queue cannot tell of is not left out either");
+        assert!(of_other.into_iter().map(|told| told.1).eq(3..n));
+        // And nothing is remembered longer than needed.
+        assert!(watching.all.as_ref().unwrap().told.is_empty());
+        assert!(watching.jobs[&watched].told.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_watch_of_a_job_has_told_its_queue_does_not_tell_after_it_is_left() {
+        let (events, mut watching) = (Events::new(AT), Watching::default());
+        watch(&mut watching, &events, JobId::MIN);
+        tell(&events, JobId::MIN, 2);
+        assert_eq!(told(&mut watching), [(JobId::MIN, 2)]);
+        watching.queue(QueueName::new("default").unwrap(), &events);
+        tell(&events, JobId::MIN, 3);
+        // Whoever of the two is first.
+        assert!(matches!(watching.now(), Some(Told::Updated(event)) if event.job.sequence == 3));
+        watching.leave_job(JobId::MIN);
+        assert_eq!(told(&mut watching), []);
+        tell(&events, JobId::MIN, 4);
+        assert_eq!(told(&mut watching), [(JobId::MIN, 4)]);
     }
 }

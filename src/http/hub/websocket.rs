@@ -21,9 +21,6 @@ use super::super::problem::Problem;
 use super::super::problem_type::ProblemType;
 use super::connection::Connection;
 
-/// The largest frame. Several messages can be in it.
-const LARGEST: usize = 64 << 10;
-
 /// How many pongs may wait to be sent. Whoever pings faster is answered now and then.
 const PONGS: usize = 4;
 
@@ -45,22 +42,28 @@ pub(super) fn greeting(request: &HttpRequest) -> Result<ResponseBuilder, Problem
     })
 }
 
-/// Begins both directions.
+/// Begins both directions. A frame has at most so many bytes: a client puts all into one that is said at the same time.
 pub(super) fn answer(
     mut greeting: ResponseBuilder,
     payload: Payload,
+    largest: usize,
     connection: Arc<Connection>,
 ) -> Result<HttpResponse, Problem> {
     let (controls, receiver) = mpsc::channel(PONGS);
     // It ends with the connection, which ends with the body of the answer.
-    actix_web::rt::spawn(listen(payload, Arc::clone(&connection), controls));
+    actix_web::rt::spawn(listen(payload, largest, Arc::clone(&connection), controls));
     let body = BodyStream::new(speak(connection, receiver)).boxed();
     let response = greeting.message_body(body).map_err(|error| Problem::internal(&error))?;
     Ok(response.into())
 }
 
-async fn listen(mut payload: Payload, connection: Arc<Connection>, controls: mpsc::Sender<Control>) {
-    let (mut codec, mut bytes) = (Codec::new().max_size(LARGEST), BytesMut::new());
+async fn listen(
+    mut payload: Payload,
+    largest: usize,
+    connection: Arc<Connection>,
+    controls: mpsc::Sender<Control>,
+) {
+    let (mut codec, mut bytes) = (Codec::new().max_size(largest), BytesMut::new());
     loop {
         match codec.decode(&mut bytes) {
             Ok(Some(frame)) => {

@@ -10,5 +10,5 @@ mod write;
 pub(super) use handshake::{accepted, refused, request};
 pub(super) use message::{Call, Message, parse};
 pub(super) use negotiation::{Negotiated, Version, refusal};
-pub(super) use records::{LONGEST, Records};
+pub(super) use records::{Records, TooLong, part};
 pub(super) use write::{Close, completed, failed, invocation, item, ping, settled};

@@ -1,12 +1,12 @@
 //! From bytes to records: each message is followed by one byte, and several can come at once or one in pieces.
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 /// What stands behind every record: the "record separator" of ASCII, which JSON never has in itself.
 pub(super) const END: u8 = 0x1e;
 
 /// The longest record, in bytes, without its end.
-pub(in super::super) const LONGEST: usize = 32 << 10;
+const LONGEST: usize = 32 << 10;
 
 /// Collects bytes until a record is whole.
 #[derive(Debug, Default)]
@@ -48,6 +48,18 @@ impl Records {
     }
 }
 
+/// Takes a part off the beginning that is no longer than the longest record with its end, and consists of whole records
+/// where it can: so the parts of what two say at the same time can follow each other in any order.
+pub(in super::super) fn part(said: &mut Bytes) -> Bytes {
+    const MOST: usize = LONGEST + 1;
+    if said.len() <= MOST {
+        return std::mem::take(said);
+    }
+    let end = said[..MOST].iter().rposition(|byte| *byte == END);
+    // A copy, which does not keep all the rest in memory.
+    Bytes::copy_from_slice(&said.split_to(end.map_or(MOST, |end| end + 1)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -84,6 +96,23 @@ mod tests {
             let found = at_once.next().map(|record| record.map(|record| record.len()));
             assert_eq!(found, if fits { Ok(Some(length)) } else { Err(TooLong) }, "{length}");
         }
+    }
+
+    #[test]
+    fn parts_are_whole_records_and_no_longer_than_one() {
+        let record = |length: usize| [vec![b'x'; length], vec![END]].concat();
+        let parts = |said: Vec<u8>| {
+            let (mut rest, mut lengths) = (Bytes::from(said), Vec::new());
+            while !rest.is_empty() {
+                lengths.push(part(&mut rest).len());
+            }
+            lengths
+        };
+        assert_eq!(parts(record(LONGEST - 1)), [LONGEST]);
+        assert_eq!(parts(record(LONGEST)), [LONGEST + 1]);
+        assert_eq!(parts(record(LONGEST + 1)), [LONGEST + 1, 1], "which is too long wherever it is cut");
+        assert_eq!(parts([record(LONGEST - 2), record(0), b"xy".to_vec()].concat()), [LONGEST, 2]);
+        assert_eq!(parts([record(9), record(LONGEST), record(9), record(8)].concat()), [10, LONGEST + 1, 19]);
     }
 
     proptest! {
