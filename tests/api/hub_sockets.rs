@@ -102,7 +102,7 @@ async fn what_is_enqueued_is_taken_and_refused_as_a_post_is() {
         (json!({"kind": "nothing"}), "unknown-kind: "),
         (json!({"kind": "act", "queue": "male", "delay": 5, "x": 1}), "; /delay: must be a duration"),
         (json!("x"), "validation-failed: "),
-        (json!({"kind": "noop", "payload": {"x": "y".repeat(20_000)}, "tags": ["A\nB"]}), "/tags/0"),
+        (json!({"kind": "act", "payload": {"data": "y".repeat(20_000)}, "tags": ["A\nB"]}), "/tags/0"),
     ] {
         let error = socket.invoke("Enqueue", request.clone()).await.unwrap_err();
         assert!(error.contains(said), "{error}");
