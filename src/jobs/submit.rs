@@ -71,7 +71,7 @@ impl Jobs {
         }
         let slot = match job.state {
             JobState::Pending { .. } => {
-                let line = self.line_of(&job).ok_or_else(|| no_line(&job))?;
+                let line = self.line_of(&job).ok_or_else(|| SubmitError::no_line(&job))?;
                 Some(self.room_for_one(line).await?)
             }
             _ => None,
@@ -395,9 +395,4 @@ fn in_turn(mut job: Job, mut slot: Option<Slot>) -> (Arc<Job>, Option<Slot>) {
         *turn = Some(slot.turn());
     }
     (Arc::new(job), slot)
-}
-
-fn no_line(job: &Job) -> SubmitError {
-    let detail = format!("the kind's own queue {} is not configured", job.spec.queue);
-    SubmitError::Invalid(vec![Fault::new("/queue", detail)])
 }

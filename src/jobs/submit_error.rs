@@ -1,6 +1,6 @@
 //! Why jobs were not accepted.
 
-use crate::job::{Fault, QueueName, nearest};
+use crate::job::{Fault, Job, QueueName, nearest};
 use crate::metrics::Rejection;
 use crate::store::{InsertError, Limit};
 
@@ -51,6 +51,12 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
+    /// The queue of the job's kind is not configured.
+    pub(super) fn no_line(job: &Job) -> Self {
+        let detail = format!("the kind's own queue {} is not configured", job.spec.queue);
+        Self::Invalid(vec![Fault::new("/queue", detail)])
+    }
+
     /// By what it is counted.
     pub(super) const fn reason(&self) -> Rejection {
         match self {
