@@ -1,6 +1,5 @@
 //! `backroom queues`.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -11,8 +10,7 @@ use super::problem::Failure;
 use super::remote::{Answer, Remote, segment};
 use super::screen::Screen;
 use super::steer_args::{PauseArgs, QueueArgs, QueueCommand, SetArgs};
-use super::table::Table;
-use super::text::json_line;
+use super::table::show;
 use crate::clock::Clock;
 
 const COLUMNS: [&str; 10] =
@@ -23,19 +21,19 @@ pub(super) async fn queues(remote: &Remote, args: QueueArgs, screen: Screen) -> 
     let (name, json, change) = match &args.command {
         None => {
             let answer = remote.ask(remote.request(Method::GET, "/api/queues"), Duration::ZERO).await?;
-            return show(&answer, args.access.json, screen);
+            return show(&answer, args.access.json, screen, &COLUMNS, row);
         }
         Some(QueueCommand::Show(args)) => {
             let path = format!("/api/queues/{}", segment(&args.name));
             let answer = remote.ask(remote.request(Method::GET, &path), Duration::ZERO).await?;
-            return show(&answer, args.access.json, screen);
+            return show(&answer, args.access.json, screen, &COLUMNS, row);
         }
         Some(QueueCommand::Pause(args)) => (&args.name, args.access.json, pause(args)),
         Some(QueueCommand::Resume(args)) => (&args.name, args.access.json, json!({ "paused": false })),
         Some(QueueCommand::Set(args)) => (&args.name, args.access.json, set(args)),
     };
     let answer = patch(remote, &format!("/api/queues/{}", segment(name)), &change).await?;
-    show(&answer, json, screen)
+    show(&answer, json, screen, &COLUMNS, row)
 }
 
 /// Sends a merge patch (RFC 7396).
@@ -64,20 +62,6 @@ fn set(args: &SetArgs) -> Value {
         change.insert("rate_limit".to_owned(), rate);
     }
     Value::Object(change)
-}
-
-/// Shows a list of queues, or one.
-fn show(answer: &Answer, json: bool, screen: Screen) -> Result<(), Failure> {
-    let mut out = io::stdout();
-    if json {
-        return Ok(writeln!(out, "{}", json_line(&answer.text()))?);
-    }
-    let value = answer.value()?;
-    let rows: Vec<Vec<String>> = match value["items"].as_array() {
-        Some(items) => items.iter().map(row).collect(),
-        None => vec![row(&value)],
-    };
-    Ok(Table::new(&COLUMNS, screen).write(&rows, &mut out)?)
 }
 
 fn row(queue: &Value) -> Vec<String> {

@@ -1,6 +1,5 @@
 //! `backroom schedules`.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -10,11 +9,10 @@ use super::job_text::{short, text};
 use super::jobs::steer;
 use super::problem::Failure;
 use super::queues::patch;
-use super::remote::{Answer, Remote, segment};
+use super::remote::{Remote, segment};
 use super::screen::Screen;
 use super::steer_args::{ScheduleArgs, ScheduleCommand};
-use super::table::Table;
-use super::text::json_line;
+use super::table::show;
 
 const COLUMNS: [&str; 7] = ["NAME", "STATE", "CRON", "ZONE", "KIND", "NEXT", "LAST"];
 
@@ -23,7 +21,7 @@ pub(super) async fn schedules(remote: &Remote, args: ScheduleArgs, screen: Scree
     let (args, paused) = match args.command {
         None => {
             let answer = remote.ask(remote.request(Method::GET, "/api/schedules"), Duration::ZERO).await?;
-            return show(&answer, args.access.json, screen);
+            return show(&answer, args.access.json, screen, &COLUMNS, row);
         }
         Some(ScheduleCommand::Run(args)) => {
             let path = format!("/api/schedules/{}/run", segment(&args.name));
@@ -34,21 +32,7 @@ pub(super) async fn schedules(remote: &Remote, args: ScheduleArgs, screen: Scree
     };
     let path = format!("/api/schedules/{}", segment(&args.name));
     let answer = patch(remote, &path, &json!({ "paused": paused })).await?;
-    show(&answer, args.access.json, screen)
-}
-
-/// Shows a list of schedules, or one.
-fn show(answer: &Answer, json: bool, screen: Screen) -> Result<(), Failure> {
-    let mut out = io::stdout();
-    if json {
-        return Ok(writeln!(out, "{}", json_line(&answer.text()))?);
-    }
-    let value = answer.value()?;
-    let rows: Vec<Vec<String>> = match value["items"].as_array() {
-        Some(items) => items.iter().map(row).collect(),
-        None => vec![row(&value)],
-    };
-    Ok(Table::new(&COLUMNS, screen).write(&rows, &mut out)?)
+    show(&answer, args.access.json, screen, &COLUMNS, row)
 }
 
 fn row(schedule: &Value) -> Vec<String> {

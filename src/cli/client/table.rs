@@ -2,8 +2,32 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
+use super::problem::Failure;
+use super::remote::Answer;
 use super::screen::{Paint, Screen};
-use super::text::clean;
+use super::text::{clean, json_line};
+
+/// Shows a list (`{"items":[…]}`) or one thing as a table, or as the server has answered it.
+pub(super) fn show(
+    answer: &Answer,
+    json: bool,
+    screen: Screen,
+    headings: &'static [&'static str],
+    row: fn(&Value) -> Vec<String>,
+) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    if json {
+        return Ok(writeln!(out, "{}", json_line(&answer.text()))?);
+    }
+    let value = answer.value()?;
+    let rows: Vec<Vec<String>> = match value["items"].as_array() {
+        Some(items) => items.iter().map(row).collect(),
+        None => vec![row(&value)],
+    };
+    Ok(Table::new(headings, screen).write(&rows, &mut out)?)
+}
 
 /// Rows below their headings. The columns are as wide as the rows so far need.
 pub(super) struct Table {
