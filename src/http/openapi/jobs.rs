@@ -32,6 +32,17 @@ pub(super) fn resource() -> Resource {
     }
 }
 
+/// The 202 of whatever makes one job.
+pub(super) fn accepted(says: &'static str) -> Answer {
+    Answer::json(202, says, "Job")
+        .with(&LOCATION)
+        .with(&RETRY_AFTER)
+        .may(&PREFERENCE_APPLIED)
+        .may(&IDEMPOTENT_REPLAYED)
+        .example(example_job())
+        .links(job::links())
+}
+
 fn submit() -> Operation {
     Operation::post("/api/jobs", "submitJob")
         .says(
@@ -43,15 +54,7 @@ fn submit() -> Operation {
         )
         .takes([sent("Prefer"), sent("Idempotency-Key"), sent("traceparent")])
         .body(true, named("NewJob"), examples())
-        .answers(
-            Answer::json(202, "Accepted, or known already as the same work (`deduplicated`).", "Job")
-                .with(&LOCATION)
-                .with(&RETRY_AFTER)
-                .may(&PREFERENCE_APPLIED)
-                .may(&IDEMPOTENT_REPLAYED)
-                .example(example_job())
-                .links(job::links()),
-        )
+        .answers(accepted("Accepted, or known already as the same work (`deduplicated`)."))
         .answers(
             Answer::json(303, "Completed within the wait; the result is at `Location`.", "Job")
                 .with(&LOCATION)

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::headers::{IDEMPOTENT_REPLAYED, LOCATION, PREFERENCE_APPLIED, RETRY_AFTER, sent};
+use super::headers::{IDEMPOTENT_REPLAYED, LOCATION, PREFERENCE_APPLIED, sent};
 use super::operation::{Answer, Operation};
 use super::schemas::{
-    ID, and_maybe, closed, example_job, flag, items_of, job_id, kind_name, list, named, object, or_null,
-    queue_name, text, time, words,
+    ID, and_maybe, closed, flag, items_of, job_id, kind_name, list, named, object, or_null, queue_name, text,
+    time, words,
 };
-use super::{Resource, job};
+use super::{Resource, jobs};
 use crate::http::problem_type::ProblemType as T;
 
 pub(super) fn resource() -> Resource {
@@ -55,15 +55,7 @@ fn run() -> Operation {
         .says("Run a schedule now", "A job of it, answered as one that was submitted. A body is not needed.")
         .takes([sent("Prefer"), sent("Idempotency-Key"), sent("traceparent")])
         .body(false, json!({"description": "Nothing is needed."}), json!({"none": {"value": {}}}))
-        .answers(
-            Answer::json(202, "Accepted.", "Job")
-                .with(&LOCATION)
-                .with(&RETRY_AFTER)
-                .may(&PREFERENCE_APPLIED)
-                .may(&IDEMPOTENT_REPLAYED)
-                .example(example_job())
-                .links(job::links()),
-        )
+        .answers(jobs::accepted("Accepted."))
         .answers(
             Answer::json(303, "Completed within the wait; the result is at `Location`.", "Job")
                 .with(&LOCATION)
