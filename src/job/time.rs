@@ -59,10 +59,9 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
-}
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// This instant as it is written, in ASCII.
+    pub(crate) fn digits(self) -> [u8; 24] {
         // Written by hand: it stands in every answer, and this is ten times quicker than a general formatter.
         let (days, millis) = (self.0 / 86_400_000, self.0 % 86_400_000);
         let (year, month, day) = civil(days);
@@ -78,7 +77,7 @@ impl fmt::Display for Timestamp {
             two(seconds % 60),
             two(millis % 1000 / 10),
         ];
-        let text = [
+        [
             digits[0][0],
             digits[0][1],
             digits[1][0],
@@ -103,8 +102,13 @@ impl fmt::Display for Timestamp {
             digits[8][1],
             b'0' + (millis % 10) as u8,
             b'Z',
-        ];
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        ]
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 
