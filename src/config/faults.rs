@@ -88,6 +88,10 @@ impl Config {
             Some(Ok(_)) if server.public_url.as_ref().is_some_and(|url| url.ends_with('/')) => {
                 faults.note("server.public_url", "must not end with a slash");
             }
+            // It is written into JSON and headers as it stands.
+            Some(Ok(url)) if server.public_url.as_ref() != Some(&url) => {
+                faults.note("server.public_url", format!("must be written as {url:?}"));
+            }
             Some(Ok(_)) | None => {}
         }
         faults.number("server.http_workers", server.http_workers, &bounds::HTTP_WORKERS);
@@ -335,6 +339,14 @@ mod tests {
                 "shutdown.ready_delay",
             ]
         );
+    }
+
+    #[test]
+    fn a_public_url_is_written_as_it_is_sent() {
+        let of = |url: &str| faults(|config| config.server.public_url = Some(url.to_owned()));
+        assert_eq!(of("https://jobs.example.com/base"), [""; 0]);
+        assert_eq!(of("https://h/base/"), ["server.public_url: must not end with a slash"]);
+        assert_eq!(of("https://h/\"a"), ["server.public_url: must be written as \"https://h/%22a\""]);
     }
 
     #[test]
