@@ -52,8 +52,11 @@ impl View<'_> {
         json.value(",\"attempt\":", &job.attempt);
         json.value(",\"max_attempts\":", &spec.max_attempts);
         json.value(",\"tags\":", &spec.tags);
-        json.time(",\"created_at\":", Some(spec.created_at));
-        json.time(",\"run_at\":", Some(job.run_at));
+        let created_at = spec.created_at.digits();
+        json.digits(",\"created_at\":", &created_at);
+        // Most jobs are due at once.
+        let run_at = if job.run_at == spec.created_at { created_at } else { job.run_at.digits() };
+        json.digits(",\"run_at\":", &run_at);
         json.time(",\"started_at\":", job.started_at);
         json.time(",\"finished_at\":", job.state.finished_at());
         json.time(",\"next_attempt_at\":", next_attempt_at);
@@ -85,7 +88,7 @@ impl View<'_> {
         ];
         for (before, after) in links {
             // A URL has nothing that JSON escapes.
-            [before, self.base_url, "/api/jobs/", id, after].into_iter().for_each(|text| json.text(text));
+            json.texts(&[before, self.base_url, "/api/jobs/", id, after]);
         }
         json.text(if deduplicated { ",\"deduplicated\":true}" } else { "}" });
     }
@@ -116,6 +119,13 @@ impl<'a> JobUrl<'a> {
     pub const fn new(base: &'a str, id: JobId, part: &'static str) -> Self {
         Self { base, id, part }
     }
+
+    /// The same as bytes, all of them visible ASCII as long as the base is.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut buffer = [0; Hyphenated::LENGTH];
+        let id: &str = self.id.as_uuid().hyphenated().encode_lower(&mut buffer);
+        [self.base, "/api/jobs/", id, self.part].concat().into_bytes()
+    }
 }
 
 impl fmt::Display for JobUrl<'_> {
@@ -133,20 +143,27 @@ impl Json<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    fn texts(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.text(text);
+        }
+    }
+
     /// A member whose value is a text in which nothing is to be escaped: names have only letters, digits and a few signs.
     fn plain(&mut self, member: &str, text: &str) {
-        [member, "\"", text, "\""].into_iter().for_each(|text| self.text(text));
+        self.texts(&[member, "\"", text, "\""]);
     }
 
     fn time(&mut self, member: &str, time: Option<Timestamp>) {
-        self.text(member);
         match time {
-            Some(time) => {
-                self.0.push(b'"');
-                self.0.extend_from_slice(&time.digits());
-                self.0.push(b'"');
-            }
-            None => self.text("null"),
+            Some(time) => self.digits(member, &time.digits()),
+            None => self.texts(&[member, "null"]),
+        }
+    }
+
+    fn digits(&mut self, member: &str, time: &[u8]) {
+        for part in [member.as_bytes(), b"\"", time, b"\""] {
+            self.0.extend_from_slice(part);
         }
     }
 

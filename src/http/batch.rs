@@ -59,7 +59,7 @@ fn accepted(api: &Api, jobs: &[Accepted]) -> HttpResponse {
         if n > 0 {
             body.push(b',');
         }
-        api.write_accepted(job, now, &mut body);
+        api.write_accepted(job, api.jobs.waiting(job.job(), now), &mut body);
     }
     body.extend_from_slice(b"]}");
     json(&mut HttpResponse::Accepted(), body)

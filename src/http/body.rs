@@ -1,6 +1,7 @@
 //! Reading a request body, within its bounds of size and time.
 
 use std::rc::Rc;
+use std::task::Poll;
 
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
@@ -31,8 +32,12 @@ pub(super) async fn read(
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     api: &Api,
 ) -> Result<Bytes, Problem> {
-    // Most bodies are there already: those set no timer.
-    let read = tokio::time::timeout(api.body_timeout, whole(request, payload, api.body_limit)).await;
+    let mut reading = std::pin::pin!(whole(request, payload, api.body_limit));
+    // Most bodies are there already: for those no timer is made.
+    let read = match futures_util::poll!(reading.as_mut()) {
+        Poll::Ready(body) => Ok(body),
+        Poll::Pending => tokio::time::timeout(api.body_timeout, reading).await,
+    };
     if let Some(traffic) = request.conn_data::<Rc<Traffic>>() {
         traffic.body_read();
     }
@@ -190,7 +195,10 @@ fn require_plain(request: &HttpRequest) -> Result<(), Problem> {
 
 /// The first one is what is asked for.
 fn require_media(request: &HttpRequest, known: &[&str]) -> Result<(), Problem> {
-    if known.iter().any(|known| request.content_type().eq_ignore_ascii_case(known)) {
+    // Most clients write it as it stands here, and then no parameters need be looked for.
+    let sent = request.headers().get(CONTENT_TYPE);
+    let is_plain = sent.is_some_and(|sent| known.iter().any(|known| sent.as_bytes() == known.as_bytes()));
+    if is_plain || known.iter().any(|known| request.content_type().eq_ignore_ascii_case(known)) {
         return Ok(());
     }
     let has = if request.headers().contains_key(CONTENT_TYPE) { "another" } else { "no" };

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use super::api::Api;
 use super::connection::{Answering, Traffic};
 use super::cors::Page;
-use super::guard::Verdict;
+use super::guard::{LastHost, Verdict};
 use super::problem::Problem;
 use super::problem_type::ProblemType;
 use super::watch::{Route, Watch};
@@ -47,7 +47,12 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         let unmatched = Rc::new(Route::unmatched(self.0.jobs.metrics()));
-        ready(Ok(EnvelopeService { service: Rc::new(service), api: Rc::clone(&self.0), unmatched }))
+        ready(Ok(EnvelopeService {
+            service: Rc::new(service),
+            api: Rc::clone(&self.0),
+            unmatched,
+            last_host: LastHost::default(),
+        }))
     }
 }
 
@@ -55,6 +60,7 @@ pub(super) struct EnvelopeService<S> {
     service: Rc<S>,
     api: Rc<Api>,
     unmatched: Rc<Route>,
+    last_host: LastHost,
 }
 
 impl<S, B> Service<ServiceRequest> for EnvelopeService<S>
@@ -72,7 +78,7 @@ where
         let (api, service) = (Rc::clone(&self.api), Rc::clone(&self.service));
         let id = request_id(request.request(), &api);
         let page = api.guard.page(request.request());
-        let verdict = api.guard.judge(request.request(), page.as_ref());
+        let verdict = api.guard.judge(request.request(), page.as_ref(), &self.last_host);
         // A server that is not ours has other connections.
         let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         let watch = Watch::begin(&request, &api);
@@ -113,7 +119,7 @@ where
                     for (name, value) in api.guard.tell(page) {
                         problem = problem.header(name, value);
                     }
-                    return Err(problem.into());
+                    return Err(problem.alone().into());
                 }
             };
             Ok(told(finish(response, &api, id, page), answering_on))

@@ -4,6 +4,8 @@
 //! internet can send requests to it. Two headers that no page can forge give them away: `Host`, when a page has given its
 //! own name our address, and `Origin`, which says where a page came from.
 
+use std::cell::RefCell;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, Version};
@@ -52,6 +54,26 @@ pub(super) enum Verdict {
     Refuse(Problem),
 }
 
+/// The `Host` that was last found to be one of ours. Nearly all requests that come to a thread have the same, and to look
+/// at it letter by letter costs more than the rest of the guard. What are names of ours never changes.
+#[derive(Default)]
+pub(super) struct LastHost(RefCell<Vec<u8>>);
+
+impl LastHost {
+    fn is(&self, host: &[u8]) -> bool {
+        self.0.borrow().as_slice() == host && !host.is_empty()
+    }
+
+    fn set(&self, host: &[u8]) {
+        // A name has at most 253 letters, so that a client cannot make us keep much.
+        if host.len() <= 300 {
+            let mut last = self.0.borrow_mut();
+            last.clear();
+            last.extend_from_slice(host);
+        }
+    }
+}
+
 impl Guard {
     /// A guard that goes by these.
     pub fn new(settings: GuardSettings) -> Self {
@@ -76,20 +98,20 @@ impl Guard {
     }
 
     /// Decides about a request that comes from `page`.
-    pub(super) fn judge(&self, request: &HttpRequest, page: Option<&Page>) -> Verdict {
-        match self.check(request, page) {
+    pub(super) fn judge(&self, request: &HttpRequest, page: Option<&Page>, last: &LastHost) -> Verdict {
+        match self.check(request, page, last) {
             Ok(()) if page.is_some() && cors::is_preflight(request) => Verdict::Preflight,
             Ok(()) => Verdict::Pass,
             Err(problem) => Verdict::Refuse(problem),
         }
     }
 
-    fn check(&self, request: &HttpRequest, page: Option<&Page>) -> Result<(), Problem> {
+    fn check(&self, request: &HttpRequest, page: Option<&Page>, last: &LastHost) -> Result<(), Problem> {
         // Orchestrators ask these by address. Where there are no tokens that address is a local one.
         let is_probe = || matches!(request.path(), "/livez" | "/readyz");
         let mut host = None;
         if self.local || (!self.allowed_hosts.is_empty() && !is_probe()) {
-            host = self.host(request)?;
+            host = self.host(request, last)?;
         }
         // A WebSocket begins with a GET, is opened by any page without a question, and writes.
         let reads = || matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -101,14 +123,21 @@ impl Guard {
 
     /// What the client calls this server, when that is one of its names. `None` from a client that is too old to say, as
     /// no browser is.
-    fn host<'a>(&self, request: &'a HttpRequest) -> Result<Option<Authority<'a>>, Problem> {
+    fn host<'a>(&self, request: &'a HttpRequest, last: &LastHost) -> Result<Option<&'a [u8]>, Problem> {
         // RFC 9112 §3.2.2: a target with a host wins over the header; which of the two a proxy went by nobody knows.
         if let Some(target) = request.uri().authority() {
-            self.ours(target.as_str().as_bytes())?;
+            self.check_host(target.as_str().as_bytes())?;
         }
         let mut sent = request.headers().get_all(header::HOST);
         match (sent.next(), sent.next()) {
-            (Some(host), None) => self.ours(host.as_bytes()).map(Some),
+            (Some(host), None) => {
+                let host = host.as_bytes();
+                if !last.is(host) {
+                    self.check_host(host)?;
+                    last.set(host);
+                }
+                Ok(Some(host))
+            }
             (None, _) if request.version() < Version::HTTP_11 => Ok(None),
             // RFC 9112 §3.2.
             (None, _) => Err(malformed("There is no Host header. Send one, with the name of this server.")),
@@ -116,12 +145,12 @@ impl Guard {
         }
     }
 
-    fn ours<'a>(&self, host: &'a [u8]) -> Result<Authority<'a>, Problem> {
+    fn check_host(&self, host: &[u8]) -> Result<(), Problem> {
         let Some(host) = Authority::parse(host) else {
             return Err(malformed("The Host header is not a name or an address, and perhaps a port."));
         };
         if host.is_local() || self.is_named(&host) {
-            return Ok(host);
+            return Ok(());
         }
         let detail = "This server does not go by the name in Host. Use a local one (localhost, 127.0.0.1), or add the name to \
                       server.allowed_hosts.";
@@ -139,11 +168,11 @@ impl Guard {
     }
 
     /// Refuses a write that a page of another origin makes a browser send.
-    fn origin(&self, request: &HttpRequest, host: Option<Authority<'_>>) -> Result<(), Problem> {
+    fn origin(&self, request: &HttpRequest, host: Option<&[u8]>) -> Result<(), Problem> {
         let mut sent = request.headers().get_all(header::ORIGIN);
         let at_home = match (sent.next(), sent.next()) {
             (Some(origin), None) => Origin::parse(origin.as_bytes()).is_some_and(|origin| {
-                host.is_some_and(|host| origin.is_at(&host))
+                host.and_then(Authority::parse).is_some_and(|host| origin.is_at(&host))
                     || self.public().is_some_and(|public| origin.is(&public))
             }),
             // A browser that leaves out Origin still says what it is about; other programs send neither.

@@ -37,11 +37,12 @@ pub(super) async fn status(request: HttpRequest, api: Data<Api>) -> Result<HttpR
     let response = match job.state.name() {
         StateName::Completed => see_result(&api, &Accepted::New(job)),
         state => {
+            let waiting = api.jobs.waiting(&job, now);
             let mut response = HttpResponse::Ok();
             if !state.is_terminal() {
-                response.insert_header((header::RETRY_AFTER, api.jobs.poll_pause(&job, now)));
+                response.insert_header((header::RETRY_AFTER, api.jobs.poll_pause(&job, waiting, now)));
             }
-            json(&mut response, api.job_json(&job, now))
+            json(&mut response, api.job_json_of(&job, waiting))
         }
     };
     Ok(with_wait(response, wait))
@@ -74,7 +75,8 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
             return Err(problem.with("state", "canceled"));
         }
         waiting => {
-            let pause = api.jobs.poll_pause(&job, api.jobs.clock().now());
+            let now = api.jobs.clock().now();
+            let pause = api.jobs.poll_pause(&job, api.jobs.waiting(&job, now), now);
             let detail = format!("The job is {}. Ask again after Retry-After.", waiting.name());
             let problem = Problem::new(ProblemType::ResultNotReady, detail);
             return Err(problem.with("state", waiting.name().as_str()).retry_after(pause));

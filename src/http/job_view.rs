@@ -1,7 +1,7 @@
 //! Jobs in answers.
 
 use super::api::Api;
-use crate::job::{Job, Timestamp};
+use crate::job::{Job, Timestamp, Waiting};
 use crate::jobs::Accepted;
 
 impl Api {
@@ -10,23 +10,27 @@ impl Api {
         self.view().write(job, self.jobs.waiting(job, now), false, into);
     }
 
-    /// Writes what became of a submission as JSON: the job, and whether it was known.
-    pub(super) fn write_accepted(&self, accepted: &Accepted, now: Timestamp, into: &mut Vec<u8>) {
-        let job = accepted.job();
-        self.view().write(job, self.jobs.waiting(job, now), accepted.is_duplicate(), into);
+    /// Writes what became of a submission as JSON: the job, why it does not run yet, and whether it was known.
+    pub(super) fn write_accepted(&self, accepted: &Accepted, waiting: Option<Waiting>, into: &mut Vec<u8>) {
+        self.view().write(accepted.job(), waiting, accepted.is_duplicate(), into);
     }
 
     /// A job as JSON.
     pub(super) fn job_json(&self, job: &Job, now: Timestamp) -> Vec<u8> {
+        self.job_json_of(job, self.jobs.waiting(job, now))
+    }
+
+    /// The same by whoever knows already why it does not run yet.
+    pub(super) fn job_json_of(&self, job: &Job, waiting: Option<Waiting>) -> Vec<u8> {
         let mut body = Vec::with_capacity(1_024);
-        self.write_job(job, now, &mut body);
+        self.view().write(job, waiting, false, &mut body);
         body
     }
 
     /// What became of a submission as JSON.
-    pub(super) fn accepted_json(&self, accepted: &Accepted, now: Timestamp) -> Vec<u8> {
+    pub(super) fn accepted_json(&self, accepted: &Accepted, waiting: Option<Waiting>) -> Vec<u8> {
         let mut body = Vec::with_capacity(1_024);
-        self.write_accepted(accepted, now, &mut body);
+        self.write_accepted(accepted, waiting, &mut body);
         body
     }
 

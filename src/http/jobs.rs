@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header;
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
@@ -15,6 +17,10 @@ use super::{body, prefer, request};
 use crate::job::{Job, JobId, NewJob, StateName};
 use crate::jobs::Accepted;
 use crate::telemetry::spans;
+use crate::view::JobUrl;
+
+/// As a value that is there: the typed header is formatted for each answer.
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Accepts a job; with `Prefer: wait` gives it a moment to complete.
 pub(super) async fn submit(
@@ -100,22 +106,34 @@ fn with_wait(mut response: HttpResponse, wait: Wait) -> HttpResponse {
 /// 202: the job, where to ask for it, and when.
 pub(super) fn accepted(api: &Api, accepted: &Accepted) -> HttpResponse {
     let (now, job) = (api.jobs.clock().now(), accepted.job());
-    let mut response = HttpResponse::Accepted();
+    let waiting = api.jobs.waiting(job, now);
+    let body = api.accepted_json(accepted, waiting);
+    let mut response = located(StatusCode::ACCEPTED, api.job_url(job.id(), "/status"), body);
+    let pause = api.jobs.poll_pause(job, waiting, now);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause));
     response
-        .insert_header((header::LOCATION, api.job_url(job.id(), "/status").to_string()))
-        .insert_header((header::RETRY_AFTER, api.jobs.poll_pause(job, now)));
-    json(&mut response, api.accepted_json(accepted, now))
 }
 
 /// 303: the job, and where its result is (RFC 9110 §15.4.4).
 pub(super) fn see_result(api: &Api, accepted: &Accepted) -> HttpResponse {
     let (now, job) = (api.jobs.clock().now(), accepted.job());
-    let mut response = HttpResponse::SeeOther();
-    response.insert_header((header::LOCATION, api.job_url(job.id(), "/result").to_string()));
-    json(&mut response, api.accepted_json(accepted, now))
+    let body = api.accepted_json(accepted, api.jobs.waiting(job, now));
+    located(StatusCode::SEE_OTHER, api.job_url(job.id(), "/result"), body)
+}
+
+/// An answer that is JSON, and says where to go on. Put together without the builder, which takes twice as long.
+fn located(status: StatusCode, location: JobUrl<'_>, body: Vec<u8>) -> HttpResponse {
+    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, APPLICATION_JSON);
+    // What stands before the path was read as a URL, which is ASCII.
+    if let Ok(location) = HeaderValue::try_from(location.to_bytes()) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// A body that is JSON already.
 pub(super) fn json(response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
-    response.insert_header(header::ContentType::json()).body(body)
+    response.insert_header((header::CONTENT_TYPE, APPLICATION_JSON)).body(body)
 }

@@ -31,6 +31,8 @@ struct Inner {
     causes: Option<String>,
     /// The service has refused a job, and counted that.
     counted: bool,
+    /// The envelope does not get to see it.
+    alone: bool,
 }
 
 impl Problem {
@@ -44,6 +46,7 @@ impl Problem {
             close: false,
             causes: None,
             counted: false,
+            alone: false,
         }))
     }
 
@@ -77,6 +80,12 @@ impl Problem {
     /// Notes that the service has counted it as a refused job.
     pub(super) fn counted(mut self) -> Self {
         self.0.counted = true;
+        self
+    }
+
+    /// Notes that the envelope does not get to see it, so that it has to write itself.
+    pub(super) fn alone(mut self) -> Self {
+        self.0.alone = true;
         self
     }
 
@@ -166,10 +175,8 @@ impl Problem {
             detail: &inner.detail,
             instance,
             request_id,
-            members: &inner.members,
         };
-        // Plain data: writing it into memory cannot fail.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let body = body.with(&inner.members);
         let mut response = HttpResponse::build(inner.kind.status());
         for (name, value) in &inner.headers {
             response.insert_header((name.clone(), value.clone()));
@@ -191,8 +198,24 @@ struct Body<'a> {
     detail: &'a str,
     instance: &'a str,
     request_id: &'a str,
-    #[serde(flatten)]
-    members: &'a Map<String, Value>,
+}
+
+impl Body<'_> {
+    /// As JSON, and behind it more members. What serde does to put them into one object takes longer than all the rest.
+    fn with(&self, members: &Map<String, Value>) -> Vec<u8> {
+        let mut body = Vec::with_capacity(512);
+        // Plain data: writing it into memory cannot fail.
+        let _ = serde_json::to_writer(&mut body, self);
+        body.pop();
+        for (name, value) in members {
+            body.push(b',');
+            let _ = serde_json::to_writer(&mut body, name);
+            body.push(b':');
+            let _ = serde_json::to_writer(&mut body, value);
+        }
+        body.push(b'}');
+        body
+    }
 }
 
 impl fmt::Display for Problem {
@@ -206,8 +229,12 @@ impl ResponseError for Problem {
         self.0.kind.status()
     }
 
-    /// What is sent where the middleware does not get hold of the problem; else it writes the real one.
+    /// The envelope writes what is sent: it alone knows under which path and request id. What it does not get to see
+    /// writes itself.
     fn error_response(&self) -> HttpResponse {
+        if !self.0.alone {
+            return HttpResponse::new(self.status_code());
+        }
         let id = self.0.headers.iter().find(|(name, _)| name == "x-request-id");
         self.response("", "", id.and_then(|(_, id)| id.to_str().ok()).unwrap_or_default())
     }

@@ -63,7 +63,8 @@ impl Timestamp {
     /// This instant as it is written, in ASCII.
     pub(crate) fn digits(self) -> [u8; 24] {
         // Written by hand: it stands in every answer, and this is ten times quicker than a general formatter.
-        let (days, millis) = (self.0 / 86_400_000, self.0 % 86_400_000);
+        // Never negative, and its days fit: dividing is cheapest without a sign, in half of the bits.
+        let (days, millis) = ((self.0 as u64 / 86_400_000) as u32, (self.0 as u64 % 86_400_000) as u32);
         let (year, month, day) = civil(days);
         let seconds = millis / 1000;
         let digits = [
@@ -112,22 +113,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
-fn two(n: i64) -> [u8; 2] {
+fn two(n: u32) -> [u8; 2] {
     [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
 /// The civil date of a day number since 1970-01-01 (proleptic Gregorian calendar).
-fn civil(days: i64) -> (i64, i64, i64) {
+const fn civil(days: u32) -> (u32, u32, u32) {
     // Years begin in March here, so that the leap day is the last day of a year.
     let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    (year_of_era + era * 400 + (month <= 2) as u32, month, day)
 }
 
 impl Serialize for Timestamp {

@@ -34,14 +34,16 @@ impl Jobs {
         }
     }
 
-    /// When to ask for a job again, in whole seconds: 1 to 30.
-    pub fn poll_pause(&self, job: &Job, now: Timestamp) -> u64 {
-        let seconds = match (self.waiting(job, now), self.line_of(job)) {
-            (Some(Waiting { until: Some(until), .. }), _) => seconds_until(until, now),
+    /// When to ask for a job again that is `waiting`, in whole seconds: 1 to 30.
+    pub fn poll_pause(&self, job: &Job, waiting: Option<Waiting>, now: Timestamp) -> u64 {
+        let seconds = match waiting {
+            Some(Waiting { until: Some(until), .. }) => seconds_until(until, now),
             // Until somebody ends it.
-            (Some(Waiting { reason: WaitingFor::Pause, .. }), _) => LONGEST_POLL_PAUSE,
-            (Some(Waiting { ahead, .. }), Some(line)) => line.seconds_for(ahead + 1).unwrap_or(1),
-            _ => 1,
+            Some(Waiting { reason: WaitingFor::Pause, .. }) => LONGEST_POLL_PAUSE,
+            Some(Waiting { ahead, .. }) => {
+                self.line_of(job).and_then(|line| line.seconds_for(ahead + 1)).unwrap_or(1)
+            }
+            None => 1,
         };
         seconds.clamp(1, LONGEST_POLL_PAUSE)
     }

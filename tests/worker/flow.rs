@@ -71,7 +71,7 @@ async fn a_paused_queue_takes_in_until_it_is_full_and_keeps_its_order() {
     rig.idle().await;
     for (n, id) in ids.iter().enumerate() {
         assert_eq!(rig.waits(*id).await, (WaitingFor::Pause, None, n as u64));
-        assert_eq!(rig.jobs.poll_pause(&*rig.get(*id).await, rig.jobs.clock().now()), 30);
+        assert_eq!(rig.poll_pause(*id).await, 30);
     }
     let refused = rig.jobs.submit(job(9)).await.unwrap_err();
     assert!(matches!(refused, SubmitError::QueueFull { capacity: 5, retry_after: 30, .. }), "{refused:?}");

@@ -159,6 +159,12 @@ impl Rig {
         self.jobs.get(id).await.unwrap().unwrap()
     }
 
+    /// When to ask for a job again.
+    pub(crate) async fn poll_pause(&self, id: JobId) -> u64 {
+        let (job, now) = (self.get(id).await, self.jobs.clock().now());
+        self.jobs.poll_pause(&job, self.jobs.waiting(&job, now), now)
+    }
+
     /// How many jobs of the queue `default` are in this state.
     pub(crate) async fn count(&self, state: StateName) -> u64 {
         let name = QueueName::new("default").unwrap();

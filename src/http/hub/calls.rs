@@ -251,7 +251,8 @@ async fn accept(api: &Api, request: &str) -> Result<Vec<u8>, String> {
     };
     let accepted = accepted.await.inspect_err(|problem| body::count_refused(problem, api));
     let accepted = accepted.map_err(|problem: Problem| told(api, &problem))?;
-    Ok(api.accepted_json(&accepted, api.jobs.clock().now()))
+    let waiting = api.jobs.waiting(accepted.job(), api.jobs.clock().now());
+    Ok(api.accepted_json(&accepted, waiting))
 }
 
 async fn found(api: &Api, id: JobId) -> Result<std::sync::Arc<crate::job::Job>, String> {

@@ -8,6 +8,7 @@ mod straight;
 mod tree;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -20,6 +21,9 @@ use super::problem_type::ProblemType;
 use crate::handler::Registry;
 use crate::job::{Fault, KindName, NewJob, Trace, nearest};
 use crate::jobs::{Jobs, MAX_FAULTS};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// How deep a body may be nested: what the JSON parser goes down to.
 const DEEPEST: usize = 127;
@@ -58,9 +62,9 @@ impl Draft {
 
 /// The trace that a request belongs to, if it says so as W3C Trace Context has it.
 pub(super) fn trace(request: &HttpRequest) -> Option<Trace> {
-    let parent = request.headers().get("traceparent")?.to_str().ok()?;
+    let parent = request.headers().get(TRACEPARENT)?.to_str().ok()?;
     let states: Vec<&str> =
-        request.headers().get_all("tracestate").filter_map(|state| state.to_str().ok()).collect();
+        request.headers().get_all(TRACESTATE).filter_map(|state| state.to_str().ok()).collect();
     let state = states.join(",");
     Trace::parse(parent, Some(&*state).filter(|state| !state.is_empty()))
 }
@@ -169,7 +173,7 @@ pub(super) fn text_of(body: &[u8]) -> Result<&str, Problem> {
 /// could be accepted although nobody can look into it.
 fn too_deep(body: &[u8]) -> Option<usize> {
     // Nearly every body has fewer brackets in all than levels are allowed, and counting them is quick.
-    if body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= DEEPEST {
+    if body.len() <= DEEPEST || body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= DEEPEST {
         return None;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
