@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Jobs;
-use super::line::QueueSettings;
+use super::line::{Line, QueueSettings};
 use super::submit_error::SubmitError;
 use crate::handler::Registry;
 use crate::job::{NewJob, QueueName};
-use crate::metrics::{Metrics, QueueMeter};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::store::{Counts, StoreError};
 
@@ -31,16 +31,15 @@ impl Jobs {
         self.0.store.held_bytes()
     }
 
-    /// What is counted of the queue that a job is for, if there is one.
-    pub(super) fn meter_for<'a>(&'a self, new: &NewJob) -> Option<&'a QueueMeter> {
+    /// The queue that a job is for, if there is one.
+    pub(super) fn line_for(&self, new: &NewJob) -> Option<&Arc<Line>> {
         let of_kind = || Some(&self.0.registry.get(new.kind.as_str())?.settings.queue);
-        let queue = new.queue.as_ref().or_else(of_kind)?;
-        Some(&self.0.lines.get(queue)?.meter)
+        self.0.lines.get(new.queue.as_ref().or_else(of_kind)?)
     }
 
-    pub(super) fn note_refused(&self, meter: Option<&QueueMeter>, error: &SubmitError) {
-        match meter {
-            Some(meter) => meter.rejected(error.reason()),
+    pub(super) fn note_refused(&self, line: Option<&Arc<Line>>, error: &SubmitError) {
+        match line {
+            Some(line) => line.meter.rejected(error.reason()),
             None => self.metrics().rejected(error.reason()),
         }
     }

@@ -13,6 +13,7 @@ pub(crate) mod places;
 mod queue_patch;
 mod queues;
 mod redrive;
+mod room;
 mod running;
 mod service;
 mod steer;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::Jobs;
+use super::line::Line;
 use crate::event::EventKind;
 use crate::handler::Registered;
 use crate::job::{
@@ -175,14 +176,13 @@ impl Jobs {
     /// Notices are in the store: whoever watches is told, and they go to their queue when there is room.
     pub(super) fn announce(&self, notices: &[Arc<Job>], now: Timestamp) {
         for notice in notices {
-            self.push(notice, None, now);
+            self.push(notice, self.line_of(notice), None, now);
         }
     }
 
-    /// A job that is in the store goes to where it waits.
-    pub(super) fn push(&self, job: &Arc<Job>, slot: Option<Slot>, now: Timestamp) {
+    /// A job that is in the store goes to where it waits, which is this line.
+    pub(super) fn push(&self, job: &Arc<Job>, line: Option<&Arc<Line>>, slot: Option<Slot>, now: Timestamp) {
         self.0.events.tell(EventKind::State(job.state.name()), now, job);
-        let line = self.line_of(job);
         if let Some(line) = line {
             line.meter.enqueued(&job.spec.kind);
         }

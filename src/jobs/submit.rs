@@ -12,7 +12,7 @@ use crate::handler::Registered;
 use crate::job::{
     Delay, Fault, Job, JobLog, JobState, NOTICES, NewJob, Notices, QueueName, Spec, Timestamp, Unique,
 };
-use crate::queue::{Closed, ReserveManyError, Slot};
+use crate::queue::Slot;
 use crate::store::InsertError;
 
 /// How many faults are named at most: a body can hold any number.
@@ -51,17 +51,20 @@ impl Jobs {
     ///
     /// When the future is dropped the job was accepted whole or not at all.
     pub async fn accept(&self, new: NewJob) -> Result<Accepted, SubmitError> {
-        let meter = self.meter_for(&new);
-        self.accept_one(new).await.inspect_err(|error| self.note_refused(meter, error))
+        let line = self.line_for(&new);
+        let accepted = self.accept_one(new, line).await;
+        accepted.inspect_err(|error| self.note_refused(line, error))
     }
 
     /// As [`Jobs::accept`], of a job that was refused before and is offered until it is accepted: that it is refused is not
     /// counted once more.
     pub(crate) async fn accept_at_last(&self, new: NewJob) -> Result<Accepted, SubmitError> {
-        self.accept_one(new).await
+        let line = self.line_for(&new);
+        self.accept_one(new, line).await
     }
 
-    async fn accept_one(&self, new: NewJob) -> Result<Accepted, SubmitError> {
+    /// `line` is that in which it will wait, if there is one.
+    async fn accept_one(&self, new: NewJob, line: Option<&Arc<Line>>) -> Result<Accepted, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
@@ -71,7 +74,7 @@ impl Jobs {
         }
         let slot = match job.state {
             JobState::Pending { .. } => {
-                let line = self.line_of(&job).ok_or_else(|| SubmitError::no_line(&job))?;
+                let line = line.ok_or_else(|| SubmitError::no_line(&job))?;
                 Some(self.room_for_one(line).await?)
             }
             _ => None,
@@ -88,7 +91,7 @@ impl Jobs {
         if let Some(duplicate) = kept?.pop() {
             return Ok(Accepted::Duplicate(duplicate.holder));
         }
-        self.push(&job, slot, now);
+        self.push(&job, line, slot, now);
         self.announce(&notices, now);
         Ok(Accepted::New(job))
     }
@@ -117,9 +120,9 @@ impl Jobs {
     ///
     /// As [`Jobs::submit`].
     pub async fn accept_all(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
-        let meters: Vec<_> = all.iter().map(|new| self.meter_for(new)).collect();
+        let lines: Vec<_> = all.iter().map(|new| self.line_for(new)).collect();
         let accepted = self.accept_many(all).await;
-        accepted.inspect_err(|error| meters.into_iter().for_each(|meter| self.note_refused(meter, error)))
+        accepted.inspect_err(|error| lines.into_iter().for_each(|line| self.note_refused(line, error)))
     }
 
     async fn accept_many(&self, all: Vec<NewJob>) -> Result<Vec<Accepted>, SubmitError> {
@@ -307,37 +310,6 @@ impl Jobs {
         Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))
     }
 
-    pub(super) async fn room_for_one(&self, line: &Line) -> Result<Slot, SubmitError> {
-        // Asking once before a timer is made: there is room most of the time.
-        let mut reserving = line.queue.reserve();
-        let first = std::future::poll_fn(|cx| std::task::Poll::Ready(reserving.as_mut().poll(cx))).await;
-        let reserved = match first {
-            std::task::Poll::Ready(reserved) => Ok(reserved),
-            std::task::Poll::Pending => tokio::time::timeout(line.enqueue_wait, reserving).await,
-        };
-        match reserved {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(Closed)) => Err(SubmitError::Draining),
-            Err(_) => Err(self.full(line)),
-        }
-    }
-
-    async fn room_for_many(&self, line: &Line, count: usize) -> Result<Vec<Slot>, SubmitError> {
-        match tokio::time::timeout(line.enqueue_wait, line.queue.reserve_many(count)).await {
-            Ok(Ok(slots)) => Ok(slots),
-            Ok(Err(ReserveManyError::Closed)) => Err(SubmitError::Draining),
-            Ok(Err(ReserveManyError::TooMany)) | Err(_) => Err(self.full(line)),
-        }
-    }
-
-    fn full(&self, line: &Line) -> SubmitError {
-        SubmitError::QueueFull {
-            queue: line.name.clone(),
-            capacity: line.queue.capacity(),
-            retry_after: self.full_pause(line),
-        }
-    }
-
     /// Writes the rows, then puts the ids into their slots. Nothing between the two can fail for want of room.
     async fn keep(
         &self,
@@ -369,7 +341,7 @@ impl Jobs {
                 // Its slot is dropped, and with it given back.
                 Some(duplicate) => Accepted::Duplicate(duplicate.holder),
                 None => {
-                    self.push(&job, slot, now);
+                    self.push(&job, self.line_of(&job), slot, now);
                     Accepted::New(job)
                 }
             }

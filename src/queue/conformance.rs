@@ -26,6 +26,7 @@ pub async fn check(make: impl Fn(usize) -> Box<dyn Queue>) {
     delivers_again_what_was_not_acked(&*make(3)).await;
     loses_nothing_in_a_dropped_wait(&*make(3)).await;
     can_be_asked_without_waiting(&*make(3)).await;
+    can_be_asked_for_room_without_waiting(&*make(2)).await;
     survives_its_consumer(&*make(3)).await;
     closes_in_order(&*make(3)).await;
     closing_wakes_everybody(&*make(1)).await;
@@ -182,6 +183,21 @@ async fn loses_nothing_in_a_dropped_wait(queue: &dyn Queue) {
         push(queue, 1).await;
     }
     assert_eq!(take(&mut *consumer).await, id(1));
+}
+
+/// A queue that cannot tell says that there is no room; what it gives is as good as any other slot.
+async fn can_be_asked_for_room_without_waiting(queue: &dyn Queue) {
+    let Some(slot) = queue.try_reserve() else { return };
+    assert_eq!(queue.depth(), 1, "such a slot counts as well");
+    drop(slot);
+    push(queue, 1).await;
+    queue.try_reserve().expect("one is left").push(id(2));
+    assert!(queue.try_reserve().is_none(), "there is no room for three");
+    let mut consumer = queue.consume();
+    assert_eq!(take(&mut *consumer).await, id(1));
+    assert_eq!(take(&mut *consumer).await, id(2));
+    queue.close();
+    assert!(queue.try_reserve().is_none(), "a closed queue takes no more");
 }
 
 async fn survives_its_consumer(queue: &dyn Queue) {

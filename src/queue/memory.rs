@@ -122,6 +122,13 @@ impl Queue for MemoryQueue {
         .boxed()
     }
 
+    fn try_reserve(&self) -> Option<Slot> {
+        if self.shared.closed.is_cancelled() {
+            return None;
+        }
+        self.sender.clone().try_reserve_owned().ok().map(|permit| self.slot(permit))
+    }
+
     fn reserve_many(&self, count: usize) -> BoxFuture<'_, Result<Vec<Slot>, ReserveManyError>> {
         async move {
             if self.shared.closed.is_cancelled() {

@@ -26,6 +26,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Safe: a wait that is dropped gives up its place, and the room if it had got it.
     fn reserve(&self) -> BoxFuture<'_, Result<Slot, Closed>>;
 
+    /// Room for one id, if there is some at this very moment. Default: a backend that cannot tell says that there is none.
+    fn try_reserve(&self) -> Option<Slot> {
+        None
+    }
+
     /// Waits for room for `count` ids at once: all or none.
     ///
     /// # Errors
