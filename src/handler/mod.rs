@@ -49,6 +49,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::job::{Fault, JobResult, NewJob, NewJobError};
 
@@ -64,6 +65,16 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
     /// When the kind is not a name, or the input has no JSON form.
     fn job(&self) -> Result<NewJob, NewJobError> {
         NewJob::new(Self::KIND, self)
+    }
+
+    /// Reads the payload of a job. Default: as serde has it, which is right for everything but an input that keeps the text
+    /// as it is, and so needs not have it parsed to be copied.
+    ///
+    /// # Errors
+    ///
+    /// When the payload is not such an input.
+    fn decode(payload: &RawValue) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(payload.get())
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::schema::Schema;
@@ -201,9 +200,9 @@ impl<H: Handler> ErasedHandler for H {
 }
 
 /// Decodes a payload; the fault says where and why it could not be, without repeating a value.
-fn decode<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Fault> {
+fn decode<T: Payload>(payload: &RawValue) -> Result<T, Fault> {
     // The plain parse first: naming the place costs twice as much and is only needed when it fails.
-    serde_json::from_str(payload.get()).or_else(|_| {
+    T::decode(payload).or_else(|_| {
         let mut deserializer = serde_json::Deserializer::from_str(payload.get());
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let mut pointer = String::new();

@@ -30,6 +30,10 @@ pub struct Noop(Box<RawValue>);
 
 impl Payload for Noop {
     const KIND: &'static str = "noop";
+
+    fn decode(payload: &RawValue) -> Result<Self, serde_json::Error> {
+        Ok(Self(payload.to_owned()))
+    }
 }
 
 /// Runs `noop` jobs. The result is the payload.
@@ -54,12 +58,17 @@ struct Orders {
 /// The members that are orders, whatever they hold; the others are skipped without being kept.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Members {
-    sleep: Option<Value>,
-    steps: Option<Value>,
-    fail: Option<Value>,
-    fail_times: Option<Value>,
-    ignore_cancel: Option<Value>,
+struct Members<'a> {
+    #[serde(borrow)]
+    sleep: Option<&'a RawValue>,
+    #[serde(borrow)]
+    steps: Option<&'a RawValue>,
+    #[serde(borrow)]
+    fail: Option<&'a RawValue>,
+    #[serde(borrow)]
+    fail_times: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ignore_cancel: Option<&'a RawValue>,
 }
 
 impl Handler for NoopHandler {
@@ -130,7 +139,7 @@ impl Noop {
         if !self.0.get().starts_with('{') {
             return Err(vec![Fault::new("", "must be an object")]);
         }
-        let members: Members = serde_json::from_str(self.0.get())
+        let members: Members<'_> = serde_json::from_str(self.0.get())
             .map_err(|_| vec![Fault::new("", "must be an object that names no member twice")])?;
         let mut faults = Vec::new();
         let mut read = Reader(&mut faults);
@@ -158,10 +167,15 @@ impl Reader<'_> {
     fn member<T>(
         &mut self,
         name: &str,
-        value: Option<Value>,
+        value: Option<&RawValue>,
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
-        let read = read(&value.filter(|value| !value.is_null())?);
+        // A number that no double holds is no value at all, and as wrong as any other.
+        let value = serde_json::from_str(value?.get()).unwrap_or_else(|_| Value::from(f64::MAX));
+        if value.is_null() {
+            return None;
+        }
+        let read = read(&value);
         read.map_err(|detail| self.0.push(Fault::new(format!("/{name}"), detail))).ok()
     }
 }

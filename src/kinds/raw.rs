@@ -13,6 +13,10 @@ pub struct Raw(Box<RawValue>);
 impl Payload for Raw {
     /// Only a stand-in: handlers of this payload are registered under the names of the configuration.
     const KIND: &'static str = "raw";
+
+    fn decode(payload: &RawValue) -> Result<Self, serde_json::Error> {
+        Ok(Self(payload.to_owned()))
+    }
 }
 
 impl Raw {

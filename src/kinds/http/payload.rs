@@ -53,6 +53,10 @@ pub struct Http(Box<RawValue>);
 
 impl Payload for Http {
     const KIND: &'static str = "http";
+
+    fn decode(payload: &RawValue) -> Result<Self, serde_json::Error> {
+        Ok(Self(payload.to_owned()))
+    }
 }
 
 /// A request, ready to be sent.
