@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -154,13 +155,18 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered
     let by_token = || {
         if desk.stop.hard.is_cancelled() { Told::Interrupted } else { Told::Canceled }
     };
+    // A handler that obeys at once returns in the same moment in which it is told.
+    let ending = |returned| {
+        let told = leash.canceled().is_cancelled().then(by_token);
+        desk.ending(job, settings, told, Some(returned))
+    };
+    // A quick one is done before it waits for anything, and needs no timer.
+    if let Poll::Ready(returned) = futures_util::poll!(&mut work) {
+        return ending(returned);
+    }
     let told = tokio::select! {
         biased;
-        returned = &mut work => {
-            // A handler that obeys at once returns in the same moment in which it is told.
-            let told = leash.canceled().is_cancelled().then(by_token);
-            return desk.ending(job, settings, told, Some(returned));
-        }
+        returned = &mut work => return ending(returned),
         () = leash.canceled().cancelled() => by_token(),
         () = tokio::time::sleep(job.spec.timeout) => Told::TimedOut,
     };

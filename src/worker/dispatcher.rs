@@ -97,7 +97,8 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
             }
         };
         let attempts = if line.is_of_notices() { &desk.notices } else { &desk.attempts };
-        attempts.spawn(attempt::run(Arc::clone(&desk), place, delivery));
+        // Boxed: a task is moved several times on its way to where it stays.
+        attempts.spawn(Box::pin(attempt::run(Arc::clone(&desk), place, delivery)));
     }
 }
 
