@@ -182,5 +182,4 @@ struct CallbackView {
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
 mod tests;
