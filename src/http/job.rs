@@ -110,7 +110,7 @@ pub(super) async fn payload(request: HttpRequest, api: Data<Api>) -> Result<Http
 /// `GET /api/jobs/{id}/log`.
 pub(super) async fn log(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
     let job = find(&request, &api).await?;
-    Ok(HttpResponse::Ok().json(json!({ "lines": job.spec.log.lines() })))
+    Ok(HttpResponse::Ok().json(json!({ "lines": job.log.lines() })))
 }
 
 /// `DELETE /api/jobs/{id}`.

@@ -1,13 +1,13 @@
 //! What the attempts of a job wrote.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::record::truncate;
-use super::weight::ALLOCATION;
+use super::weight::{ALLOCATION, COUNTS};
 
 /// How many log lines are remembered: the last ones.
 const LOG_LINES_KEPT: usize = 100;
@@ -16,10 +16,10 @@ const LOG_LINE_BYTES: usize = 1_024;
 
 /// The last lines that the attempts of a job wrote: 100, each of at most 1 KiB.
 ///
-/// Most jobs write none, so that the room for them is made with the first one. All copies of a job share its log; lines
-/// are added to one that a store keeps through the store, which counts their bytes.
-#[derive(Debug, Default)]
-pub struct JobLog(OnceLock<Box<Mutex<Lines>>>);
+/// Most jobs write none, so that the room for them is made with the first one. From then on all copies of a job share its
+/// log; lines are added to one that a store keeps through the store, which counts their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct JobLog(Option<Arc<Mutex<Lines>>>);
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -79,18 +79,25 @@ impl Lines {
     }
 
     fn bytes(&self) -> usize {
-        // The room itself is counted with the first line: of two who make it at once, one finds it made.
+        // The room itself is counted with the first line.
         if self.kept.capacity() == 0 {
             return 0;
         }
-        size_of::<Mutex<Self>>() + ALLOCATION + self.kept.capacity() * size_of::<LogLine>() + self.text
+        size_of::<Mutex<Self>>()
+            + COUNTS
+            + ALLOCATION
+            + self.kept.capacity() * size_of::<LogLine>()
+            + self.text
     }
 }
 
 impl JobLog {
+    /// One without a line.
+    pub(super) const EMPTY: Self = Self(None);
+
     /// A log that begins with these lines.
     pub fn from_lines(lines: Vec<LogLine>) -> Self {
-        let log = Self::default();
+        let mut log = Self::default();
         for line in lines {
             log.push(line);
         }
@@ -98,13 +105,13 @@ impl JobLog {
     }
 
     /// Adds a line; the oldest one leaves when there are 100 already.
-    pub fn push(&self, line: LogLine) {
+    pub fn push(&mut self, line: LogLine) {
         let _ = self.append(line);
     }
 
     /// As [`Self::push`]; says what the lines took before and take now. Nothing comes between the two.
-    pub(crate) fn append(&self, line: LogLine) -> (usize, usize) {
-        let mut lines = lock(self.0.get_or_init(Box::default));
+    pub(crate) fn append(&mut self, line: LogLine) -> (usize, usize) {
+        let mut lines = lock(self.0.get_or_insert_default());
         let before = lines.bytes();
         lines.push(line);
         (before, lines.bytes())
@@ -113,7 +120,7 @@ impl JobLog {
     /// Adds a line without taking more memory than before: the oldest lines make room for it. When that is not enough
     /// the line itself is dropped.
     pub(crate) fn append_in_place(&self, line: LogLine) -> (usize, usize) {
-        let Some(lines) = self.0.get() else {
+        let Some(lines) = &self.0 else {
             return (0, 0);
         };
         let mut lines = lock(lines);
@@ -127,14 +134,19 @@ impl JobLog {
         (before, lines.bytes())
     }
 
+    /// Whether nothing was ever written into it: then its copies do not share what will be.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The bytes of memory that the lines take.
     pub fn bytes(&self) -> usize {
-        self.0.get().map_or(0, |lines| lock(lines).bytes())
+        self.0.as_ref().map_or(0, |lines| lock(lines).bytes())
     }
 
     /// The lines that are kept, oldest first.
     pub fn lines(&self) -> Vec<LogLine> {
-        self.0.get().map_or_else(Vec::new, |lines| lock(lines).kept.iter().cloned().collect())
+        self.0.as_ref().map_or_else(Vec::new, |lines| lock(lines).kept.iter().cloned().collect())
     }
 }
 
@@ -157,7 +169,7 @@ mod tests {
     #[test]
     fn the_log_keeps_its_last_hundred_lines() {
         for (written, first) in [(99, 0), (100, 0), (101, 1)] {
-            let log = JobLog::default();
+            let mut log = JobLog::default();
             (0..written).for_each(|n| log.push(line(&n.to_string())));
             let want: Vec<String> = (first..written).map(|n| n.to_string()).collect();
             assert_eq!(kept(&log), want, "{written} lines");
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn its_bytes_are_those_of_its_lines() {
-        let log = JobLog::default();
+        let mut log = JobLog::default();
         assert_eq!(log.bytes(), 0);
         for n in 0..500_usize {
             log.push(line(&"x".repeat(n)));
@@ -187,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_line_in_place_takes_no_more_memory() {
-        let log = JobLog::default();
+        let mut log = JobLog::default();
         let _ = log.append_in_place(line("x"));
         assert_eq!((kept(&log).len(), log.bytes()), (0, 0), "no room was made for it");
         for text in ["aaaa", "bbbb", "cccc"] {

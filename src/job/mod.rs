@@ -2,7 +2,9 @@
 //!
 //! Read [`transition`] first: it is the one function by which a job changes.
 
+mod attempts;
 mod canonical;
+mod course;
 mod flow;
 mod log;
 mod media_type;
@@ -11,6 +13,7 @@ mod notice;
 mod record;
 mod request;
 mod retry;
+mod spec;
 mod state;
 mod time;
 mod trace;
@@ -18,7 +21,10 @@ mod unique;
 mod waiting;
 mod weight;
 
+pub(crate) use attempts::ATTEMPTS_KEPT;
+pub use attempts::{Attempt, Attempts};
 pub(crate) use canonical::canonical;
+pub use course::{Course, Progress};
 pub use flow::{CONCURRENCY, RateLimit};
 pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use media_type::is_media_type;
@@ -26,10 +32,11 @@ pub(crate) use name::nearest;
 pub use name::{JobId, KindName, NameError, QueueName, ScheduleName, Tag, UniqueKey};
 pub(crate) use notice::{CALLBACK_DISABLED, DISABLES, LONGEST_URL, check_length};
 pub use notice::{Callback, Channel, Delivery, NOTICES, Notice, Notices, States, Told, Wanted};
-pub(crate) use record::{ATTEMPTS_KEPT, truncate};
-pub use record::{Attempt, Job, Progress, Spec};
+pub use record::Job;
+pub(crate) use record::truncate;
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use retry::{Backoff, Jitter, RetryPolicy};
+pub use spec::{Accepted, Extras, Spec};
 pub use state::{
     AttemptOutcome, Change, Ending, JobError, JobResult, JobState, Refused, ResultSlot, StateName, Tally,
     transition,

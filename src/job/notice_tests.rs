@@ -84,7 +84,7 @@ fn a_callback_stands_as_its_newest_webhook_does() {
     assert!(!job.hear(&delivered, false));
     assert!(job.hear(&settled(second, failed("http-404", false)), false));
     assert_eq!(job.callback_state(), Delivery::Exhausted);
-    assert_eq!(job.told.unwrap().notices.len(), 3);
+    assert_eq!(job.told.as_ref().unwrap().notices.len(), 3);
 }
 
 #[test]

@@ -1,112 +1,41 @@
 //! A job as it is known: what was accepted, and what has become of it.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transition};
-use super::{
-    AttemptOutcome, JobId, JobLog, KindName, Notices, QueueName, Tag, Timestamp, Told, Trace, Unique,
-};
+use super::{Accepted, Attempt, AttemptOutcome, Course, JobId, Progress, Spec, Timestamp};
 
-/// How many attempts are remembered: the first, and the last nine.
-pub(crate) const ATTEMPTS_KEPT: usize = 10;
-/// How long the message of a progress report may be, in bytes; the rest is cut.
-const PROGRESS_MESSAGE_BYTES: usize = 256;
-
-/// What was accepted, which never changes; and the log, which all copies of the job share.
-#[derive(Debug)]
-pub struct Spec {
-    /// Its name in the world.
-    pub id: JobId,
-    /// The handler that runs it.
-    pub kind: KindName,
-    /// Where it waits.
-    pub queue: QueueName,
-    /// Its input, as the caller wrote it.
-    pub payload: Box<RawValue>,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// Attempts, the first run included.
-    pub max_attempts: u32,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// Words to find it by.
-    pub tags: Box<[Tag]>,
-    /// By what it is known as the same work as another job. Most have none, and then it takes one word.
-    pub unique: Option<Box<Unique>>,
-    /// The trace of the request that submitted it.
-    pub trace: Option<Box<Trace>>,
-    /// Who wants to be told of it, or what it is a notice of. Most have neither, and then it takes one word.
-    pub notices: Option<Box<Notices>>,
-    /// What its attempts wrote.
-    pub log: JobLog,
-}
-
-/// A job: its [`Spec`] and what has become of it.
+/// A job: what was accepted and what has become of it.
 ///
-/// The fields are open to readers; [`Job::apply`] is the only way to change one that is kept in a store.
+/// The fields are open to readers, those of its [`Course`] as well, as if they were its own; [`Job::apply`] is the only way
+/// to change one that is kept in a store.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// What was accepted.
-    pub spec: Arc<Spec>,
+    pub spec: Arc<Accepted>,
     /// Where it stands.
     pub state: JobState,
-    /// Attempts used since it was accepted or last retried, the running one included.
-    pub attempt: u32,
-    /// Runs over its whole life, whether they used up an attempt or not.
-    pub runs: u32,
-    /// Grows by one with every change that is told; orders what is told about this job.
-    pub sequence: u64,
     /// When it was first due.
     pub run_at: Timestamp,
-    /// When it stops being worth running.
-    pub expires_at: Option<Timestamp>,
-    /// When the latest attempt began.
-    pub started_at: Option<Timestamp>,
-    /// How far the latest attempt says it is.
-    pub progress: Progress,
-    /// Why the latest attempt failed, if it did.
-    pub error: Option<Arc<JobError>>,
-    /// The first attempt that ended, and the last nine.
-    pub attempts: Vec<Attempt>,
-    /// What became of its notices, once there are any.
-    pub told: Option<Box<Told>>,
+    /// None as long as it is that of every job that has just been accepted: of those that wait there are many.
+    course: Option<Box<Course>>,
 }
 
-/// One run of the handler that has ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Its number: 1 for the first after acceptance or a retry. An attempt that was not used up lends its number to the next.
-    pub number: u32,
-    /// How it ended.
-    pub outcome: AttemptOutcome,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Timestamp,
-    /// Why it failed, if it did.
-    pub error: Option<Arc<JobError>>,
+/// The course of every job that has just been accepted.
+static NEW: Course = Course::NEW;
+
+impl Deref for Job {
+    type Target = Course;
+
+    fn deref(&self) -> &Course {
+        self.course.as_deref().unwrap_or(&NEW)
+    }
 }
 
-/// How far an attempt says it is.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Progress {
-    /// 0 to 100.
-    pub percent: u8,
-    /// What it is doing, at most 256 bytes.
-    pub message: Option<Box<str>>,
-}
-
-impl Progress {
-    /// A report; `percent` above 100 counts as 100, a longer message is cut.
-    pub fn new(percent: u8, message: Option<&str>) -> Self {
-        Self {
-            percent: percent.min(100),
-            message: message.map(|text| truncate(text, PROGRESS_MESSAGE_BYTES).into()),
-        }
+impl DerefMut for Job {
+    fn deref_mut(&mut self) -> &mut Course {
+        self.course.get_or_insert_with(|| Box::new(Course::NEW))
     }
 }
 
@@ -117,20 +46,20 @@ impl Job {
             JobState::Scheduled { due } => due,
             _ => spec.created_at,
         };
-        Self {
-            spec: Arc::new(spec),
-            state,
-            attempt: 0,
-            runs: 0,
-            sequence: 1,
-            run_at,
-            expires_at,
-            started_at: None,
-            progress: Progress::default(),
-            error: None,
-            attempts: Vec::new(),
-            told: None,
-        }
+        let (spec, log) = Accepted::new(spec);
+        let job = Self { spec: Arc::new(spec), state, run_at, course: None };
+        job.with(Course { expires_at, log, ..Course::NEW })
+    }
+
+    /// The same job after this course.
+    #[must_use]
+    pub fn with(self, course: Course) -> Self {
+        Self { course: (!course.is_new()).then(|| Box::new(course)), ..self }
+    }
+
+    /// What has become of it, if it was touched.
+    pub(super) fn course(&mut self) -> Option<&mut Course> {
+        self.course.as_deref_mut()
     }
 
     /// Its name in the world.
@@ -175,28 +104,29 @@ impl Job {
                     self.progress = Progress::default();
                 }
                 // Whoever asks for another round wants it, although the first one came too late.
-                self.expires_at = self.expires_at.filter(|expiry| *expiry > at);
+                if self.is_expired(at) {
+                    self.expires_at = None;
+                }
             }
             Effect::None => {}
         }
         self.state = next;
-        self.sequence += u64::from(told);
+        // Not without need: its course begins with the first change of it.
+        if told {
+            self.sequence += 1;
+        }
         Ok(())
     }
 
     fn record(&mut self, outcome: AttemptOutcome, error: Option<Arc<JobError>>, at: Timestamp) {
-        if self.attempts.len() >= ATTEMPTS_KEPT {
-            self.attempts.remove(1);
-        }
-        // Few jobs have many attempts, and a thousand of those that wait for one must not pay for them.
-        self.attempts.reserve_exact(1);
-        self.attempts.push(Attempt {
+        let attempt = Attempt {
             number: self.attempt,
             outcome,
             started_at: self.started_at.unwrap_or(at),
             finished_at: at,
             error: error.clone(),
-        });
+        };
+        self.attempts.push(attempt);
         if !outcome.uses_up_an_attempt() {
             self.attempt -= 1;
         }
@@ -267,8 +197,12 @@ pub(crate) fn truncate(text: &str, limit: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::value::RawValue;
+
     use super::*;
-    use crate::job::ResultSlot;
+    use crate::job::{JobLog, KindName, QueueName, ResultSlot};
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)

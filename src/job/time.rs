@@ -1,34 +1,45 @@
 //! Instants and durations as the contract writes them.
 
 use std::fmt;
+use std::num::NonZeroI64;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The milliseconds of the last instant.
+const LAST: i64 = 253_402_207_200_999;
+
 /// An instant in UTC with millisecond precision, the only one that leaves this process.
 ///
 /// Written as RFC 3339 with exactly three fraction digits: `2026-11-20T16:50:00.123Z`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Timestamp(i64);
+///
+/// One more than its milliseconds: so it is never zero, and an `Option` of one takes no more memory than itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(NonZeroI64);
 
 impl Timestamp {
     /// The last instant that can be written (the end of the year 9999).
-    pub const MAX: Self = Self(253_402_207_200_999);
+    pub const MAX: Self = Self::within(LAST);
 
     /// Milliseconds since 1970-01-01T00:00:00Z, clamped to the years 1970 to 9999.
     pub const fn from_millis(millis: i64) -> Self {
-        if millis < 0 {
-            Self(0)
-        } else if millis > Self::MAX.0 {
-            Self::MAX
+        Self::within(if millis < 0 {
+            0
+        } else if millis > LAST {
+            LAST
         } else {
-            Self(millis)
-        }
+            millis
+        })
+    }
+
+    /// Of milliseconds that are within these years.
+    const fn within(millis: i64) -> Self {
+        Self(NonZeroI64::new(millis + 1).expect("the first instant is 0"))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub const fn as_millis(self) -> i64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Reads an RFC 3339 instant with any offset.
@@ -41,8 +52,8 @@ impl Timestamp {
             .parse()
             .map_err(|_| "write an RFC 3339 time, for example 2026-11-20T16:50:00Z".to_owned())?;
         let millis = instant.as_millisecond();
-        if (0..=Self::MAX.0).contains(&millis) {
-            Ok(Self(millis))
+        if (0..=LAST).contains(&millis) {
+            Ok(Self::within(millis))
         } else {
             Err("the year must be between 1970 and 9999".to_owned())
         }
@@ -52,19 +63,20 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self::from_millis(self.0.saturating_add(millis))
+        Self::from_millis(self.as_millis().saturating_add(millis))
     }
 
     /// The time from `earlier` to this instant; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.as_millis() - earlier.as_millis()).unwrap_or(0))
     }
 
     /// This instant as it is written, in ASCII.
     pub(crate) fn digits(self) -> [u8; 24] {
         // Written by hand: it stands in every answer, and this is ten times quicker than a general formatter.
         // Never negative, and its days fit: dividing is cheapest without a sign, in half of the bits.
-        let (days, millis) = ((self.0 as u64 / 86_400_000) as u32, (self.0 as u64 % 86_400_000) as u32);
+        let millis = self.as_millis().unsigned_abs();
+        let (days, millis) = ((millis / 86_400_000) as u32, (millis % 86_400_000) as u32);
         let (year, month, day) = civil(days);
         let seconds = millis / 1000;
         let digits = [
@@ -104,6 +116,12 @@ impl Timestamp {
             b'0' + (millis % 10) as u8,
             b'Z',
         ]
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.as_millis()).finish()
     }
 }
 
@@ -192,6 +210,8 @@ mod tests {
         assert_eq!(Timestamp::from_millis(5).after(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
         assert_eq!(Timestamp::from_millis(-1), Timestamp::from_millis(0));
+        assert_eq!(format!("{:?}", Timestamp::from_millis(7)), "Timestamp(7)");
+        assert_eq!(size_of::<Option<Timestamp>>(), 8);
     }
 
     #[test]

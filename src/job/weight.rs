@@ -3,17 +3,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::record::{ATTEMPTS_KEPT, Attempt, Job, Spec, truncate};
+use super::attempts::{ATTEMPTS_KEPT, Attempt};
+use super::record::{Job, truncate};
 use super::state::{JobError, JobResult, JobState, ResultSlot};
-use super::{JobId, Notices, Progress, StateName, Tag, Told, Trace, Unique};
+use super::{Accepted, Course, Extras, JobId, Notices, StateName, Tag, Told, Trace, Unique};
 
 /// What the allocator adds to a piece of memory: its header and the rounding up.
 pub(crate) const ALLOCATION: usize = 16;
 /// The two counts of an `Arc`.
-const COUNTS: usize = 16;
+pub(super) const COUNTS: usize = 16;
 /// A row beside its texts: the job, its spec, and its entries in the map and the indexes of a store. These were measured
 /// (`tests/soak.rs`): with 256 bytes for them a small completed job counts 807 bytes and takes 765.
-const ROW: usize = size_of::<Job>() + size_of::<Spec>() + 256;
+const ROW: usize = size_of::<Job>() + size_of::<Accepted>() + size_of::<Course>() + 256;
 /// How much of the code and of the message of an error stays when memory is full.
 const CODE_KEPT: usize = 64;
 const MESSAGE_KEPT: usize = 128;
@@ -33,32 +34,14 @@ impl Job {
     pub fn weight(&self) -> usize {
         let spec = &*self.spec;
         let names = spec.kind.as_str().len() + spec.queue.as_str().len() + 2 * (COUNTS + ALLOCATION);
-        let tag = |tag: &Tag| size_of::<Tag>() + tag.as_str().len() + COUNTS + ALLOCATION;
-        // Here and in the index of keys, of which the larger part is for others.
-        let unique = spec
-            .unique
-            .as_ref()
-            .map_or(0, |unique| 2 * (size_of::<Unique>() + unique.key.as_str().len() + ALLOCATION));
-        let trace = spec.trace.as_ref().map_or(0, |trace| trace_bytes(trace));
-        let notices = spec.notices.as_ref().map_or(0, |notices| {
-            let texts = match &**notices {
-                Notices::Wanted(wanted) => wanted.bytes(),
-                Notices::Of(notice) => notice.target.len(),
-            };
-            size_of::<Notices>() + 3 * ALLOCATION + texts
-        });
         let told = self.told.as_ref().map_or(0, |told| size_of::<Told>() + 2 * ALLOCATION + told.bytes());
-        let tags: usize = spec.tags.iter().map(tag).sum();
         // A completed job has no attempt before it.
         let least = if self.state.name() == StateName::Completed { 0 } else { HISTORY };
         ROW + spec.payload.get().len()
             + names
-            + tags
-            + unique
-            + trace
-            + notices
+            + spec.extras().map_or(0, extras)
             + told
-            + spec.log.bytes()
+            + self.log.bytes()
             + self.history().max(least)
             + self.end()
             + self.reserve()
@@ -91,7 +74,7 @@ impl Job {
     pub(crate) fn telling(&self, weight: usize) -> usize {
         let state = self.state.name();
         let is_done = matches!(state, StateName::Completed | StateName::Skipped | StateName::Canceled);
-        if self.notice().is_some() && !is_done { weight - self.spec.log.bytes() } else { self.reserve() }
+        if self.notice().is_some() && !is_done { weight - self.log.bytes() } else { self.reserve() }
     }
 
     /// The same job with little to say of itself: no result, the last attempt alone, the beginning of the error and of the
@@ -100,7 +83,7 @@ impl Job {
         let mut short = self.clone();
         short.thin();
         short.expire_result();
-        short.attempts.drain(..short.attempts.len().saturating_sub(1));
+        short.attempts.keep_the_last();
         let plain = |text: &str, limit| {
             let escaped = |c: char| c.is_control() || matches!(c, '"' | '\\');
             truncate(text, limit).replace(escaped, " ")
@@ -118,7 +101,7 @@ impl Job {
 
     /// The bytes of what grows from attempt to attempt.
     fn history(&self) -> usize {
-        let attempts = self.attempts.capacity() * size_of::<Attempt>() + ALLOCATION;
+        let attempts = self.attempts.bytes();
         let errors: usize =
             self.attempts.iter().filter_map(|attempt| attempt.error.as_deref()).map(error_of).sum();
         // It is mostly that of the last attempt, and the same.
@@ -160,12 +143,13 @@ impl Job {
     /// Takes the history down to what every job has paid for: the attempts stay, with their times and outcomes, and the
     /// beginning of the last error.
     pub(crate) fn thin(&mut self) {
-        self.progress = Progress { message: None, ..self.progress };
-        for attempt in &mut self.attempts {
+        // Of one that was never touched there is nothing to take.
+        let Some(course) = self.course() else { return };
+        course.progress.message = None;
+        for attempt in &mut *course.attempts {
             attempt.error = None;
         }
-        self.attempts.shrink_to_fit();
-        if let Some(error) = &mut self.error {
+        if let Some(error) = &mut course.error {
             let short = Arc::new(JobError {
                 code: match &error.code {
                     Cow::Borrowed(code) => Cow::Borrowed(*code),
@@ -177,6 +161,26 @@ impl Job {
             *error = short;
         }
     }
+}
+
+/// The bytes of what most jobs do not have.
+fn extras(extras: &Extras) -> usize {
+    let Extras { tags, unique, trace, notices } = extras;
+    let tag = |tag: &Tag| size_of::<Tag>() + tag.as_str().len() + COUNTS + ALLOCATION;
+    // Here and in the index of keys, of which the larger part is for others.
+    let unique = unique
+        .as_ref()
+        .map_or(0, |unique| 2 * (size_of::<Unique>() + unique.key.as_str().len() + ALLOCATION));
+    let trace = trace.as_ref().map_or(0, |trace| trace_bytes(trace));
+    let notices = notices.as_ref().map_or(0, |notices| {
+        let texts = match &**notices {
+            Notices::Wanted(wanted) => wanted.bytes(),
+            Notices::Of(notice) => notice.target.len(),
+        };
+        size_of::<Notices>() + 3 * ALLOCATION + texts
+    });
+    let tags: usize = tags.iter().map(tag).sum();
+    size_of::<Extras>() + ALLOCATION + tags + unique + trace + notices
 }
 
 fn trace_bytes(trace: &Trace) -> usize {
@@ -203,7 +207,8 @@ fn error_of(of: &JobError) -> usize {
 mod tests {
     use super::*;
     use crate::job::{
-        AttemptOutcome, Change, Ending, JobId, JobLog, KindName, LogLevel, LogLine, QueueName, Timestamp,
+        AttemptOutcome, Change, Ending, JobId, JobLog, KindName, LogLevel, LogLine, Progress, QueueName,
+        Spec, Timestamp,
     };
     use serde_json::value::RawValue;
     use std::time::Duration;
@@ -243,10 +248,11 @@ mod tests {
         let empty = job("{}", &[]).weight();
         assert_eq!(job("{\"a\":12345}", &[]).weight(), empty + 9);
         assert_eq!(job("{}", &["ab"]).weight() - empty, job("{}", &["cd"]).weight() - empty);
-        assert_eq!(job("{}", &["ab", "cde"]).weight() - empty, 2 * (16 + COUNTS + ALLOCATION) + 5);
-        let logged = job("{}", &[]);
-        logged.spec.log.push(LogLine::new(Timestamp::from_millis(0), 1, LogLevel::Info, "12345"));
-        assert_eq!(logged.weight(), empty + logged.spec.log.bytes());
+        let extras = size_of::<Extras>() + ALLOCATION;
+        assert_eq!(job("{}", &["ab", "cde"]).weight() - empty, extras + 2 * (16 + COUNTS + ALLOCATION) + 5);
+        let mut logged = job("{}", &[]);
+        logged.log.push(LogLine::new(Timestamp::from_millis(0), 1, LogLevel::Info, "12345"));
+        assert_eq!(logged.weight(), empty + logged.log.bytes());
     }
 
     #[test]
@@ -256,7 +262,9 @@ mod tests {
         for n in 1..=10_usize {
             fail(&mut failed, "x".into(), &"m".repeat(2_000));
             let errors = n * error(0, 2_000);
-            assert_eq!(failed.weight() - before, errors + n * size_of::<Attempt>() + ALLOCATION - HISTORY);
+            // The first takes no memory of its own.
+            let attempts = if n == 1 { 0 } else { n * size_of::<Attempt>() + ALLOCATION };
+            assert_eq!(failed.weight() - before, errors + attempts - HISTORY);
         }
         let mut done = job("{}", &[]);
         done.apply(Change::Start, Timestamp::from_millis(1)).unwrap();

@@ -135,7 +135,7 @@ impl Running {
         let leash = Arc::new(Leash {
             canceled: CancellationToken::new(),
             run: job.runs,
-            ends_by: AtomicU64::new(millis(elapsed + job.spec.timeout + cancel_grace + SLACK)),
+            ends_by: AtomicU64::new(millis(elapsed + job.spec.timeout() + cancel_grace + SLACK)),
             cancel_grace,
             fate: AtomicU8::new(0),
             place: Mutex::new(Some(place)),

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::{
-    ATTEMPTS_KEPT, Attempt, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName, LogLine,
-    Notices, Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Told, Trace, Unique,
+    ATTEMPTS_KEPT, Attempt, Course, Hold, Job, JobError, JobId, JobLog, JobResult, JobState, KindName,
+    LogLine, Notices, Progress, QueueName, ResultSlot, Spec, StateName, Tag, Timestamp, Told, Trace, Unique,
     UniqueKey,
 };
 use crate::schedule::Kept;
@@ -457,7 +457,7 @@ impl Line {
             started_at: job.started_at,
             expires_at: job.expires_at,
             max_attempts: spec.max_attempts,
-            timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: u64::try_from(spec.timeout().as_millis()).unwrap_or(u64::MAX),
             tags: spec.tags.clone(),
             unique: spec.unique.as_ref().map(|unique| UniqueLine {
                 key: unique.key.clone(),
@@ -477,8 +477,8 @@ impl Line {
             sequence: job.sequence,
             progress: job.progress.clone(),
             error: job.error.as_deref().cloned(),
-            attempts: job.attempts.clone(),
-            log: spec.log.lines(),
+            attempts: job.attempts.to_vec(),
+            log: job.log.lines(),
         })
     }
 
@@ -530,20 +530,22 @@ impl Line {
                 .and_then(|(parent, state)| Trace::parse(&parent, state.as_deref()))
                 .map(Box::new),
             notices: self.notices,
-            log: JobLog::from_lines(self.log),
+            log: JobLog::default(),
         };
-        Ok(Job {
+        let mut job = Job::new(spec, state, None);
+        job.run_at = self.run_at;
+        Ok(job.with(Course {
             attempt: self.attempt,
             runs: self.runs,
             sequence: self.sequence,
-            run_at: self.run_at,
+            expires_at: self.expires_at,
             started_at: self.started_at,
             progress: self.progress,
             error: self.error.map(Arc::new),
-            attempts: self.attempts,
+            attempts: self.attempts.into(),
             told: self.told.map(|told| Box::new(told.bounded())),
-            ..Job::new(spec, state, self.expires_at)
-        })
+            log: JobLog::from_lines(self.log),
+        }))
     }
 }
 

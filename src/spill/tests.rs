@@ -37,7 +37,7 @@ fn job(n: u128) -> Job {
 fn failed(n: u128, retryable: bool) -> Job {
     let mut job = job(n);
     job.apply(Change::Start, at(6)).unwrap();
-    job.spec.log.push(LogLine::new(at(6), 1, LogLevel::Warn, "hello"));
+    job.log.push(LogLine::new(at(6), 1, LogLevel::Warn, "hello"));
     let error = Arc::new(JobError { code: "smtp-451".into(), message: "later".into(), retryable });
     let ending = Ending::Failed { outcome: AttemptOutcome::Failed, error, retry_at: at(70) };
     job.apply(Change::Settle { run: 1, ending }, at(7)).unwrap();

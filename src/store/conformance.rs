@@ -143,7 +143,7 @@ async fn logs_what_the_run_writes(store: &dyn Store) {
     let log = async |run, text: &str| {
         store.log(id, run, LogLine::new(at(1), 1, LogLevel::Info, text)).await.expect("an answer");
         let job = store.get(id).await.expect("an answer").expect("the job");
-        job.spec.log.lines().iter().map(|line| line.message.to_string()).collect::<Vec<_>>()
+        job.log.lines().iter().map(|line| line.message.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(log(1, "too early").await, [""; 0]);
     let run = store.apply(id, Change::Start, at(1)).await.expect("it starts").runs;

@@ -1,8 +1,8 @@
 //! Which finished jobs are forgotten next, by number and by age; and which results are let go when memory is needed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::ascending::Ascending;
 use crate::job::{JobId, StateName, Timestamp};
 
 /// How long finished jobs are kept.
@@ -43,35 +43,40 @@ impl End {
 /// time: the index is read without the row.
 #[derive(Default)]
 pub(super) struct Finished {
-    done: BTreeSet<Entry>,
-    dead: BTreeSet<Entry>,
+    /// Those that are done, and whose result is kept.
+    results: Ascending<Entry>,
+    /// Those that are done without one.
+    bare: Ascending<Entry>,
+    dead: Ascending<Entry>,
     /// Those that keep their unique key for a while after their end, by the time at which they let go; then they are done
     /// like the others.
-    holding: BTreeSet<(Timestamp, Entry)>,
-    /// Those whose result is kept.
-    results: BTreeSet<Entry>,
+    holding: Ascending<(Timestamp, Entry)>,
+    /// Those of them whose result is kept.
+    held_results: Ascending<Entry>,
 }
 
 impl Finished {
     /// A job has finished.
     pub(super) fn enter(&mut self, end: End, id: JobId) {
-        match end.place(id) {
-            Some(place) => self.holding.insert(place),
-            None => self.of(end.state).insert((end.at, id)),
+        let entry = (end.at, id);
+        let Some(place) = end.place(id) else {
+            self.of(end).insert(entry);
+            return;
         };
+        self.holding.insert(place);
         if end.has_result {
-            self.results.insert((end.at, id));
+            self.held_results.insert(entry);
         }
     }
 
     /// A finished job was retried or forgotten, or has let go of its result and will enter again.
     pub(super) fn leave(&mut self, end: End, id: JobId) {
+        let entry = (end.at, id);
         // Whoever had a place among those that hold their key may have let go of it since.
         if !end.place(id).is_some_and(|place| self.holding.remove(&place)) {
-            self.of(end.state).remove(&(end.at, id));
-        }
-        if end.has_result {
-            self.results.remove(&(end.at, id));
+            self.of(end).remove(&entry);
+        } else if end.has_result {
+            self.held_results.remove(&entry);
         }
     }
 
@@ -82,7 +87,8 @@ impl Finished {
             match self.holding.first() {
                 Some(&(until, entry)) if until <= now => {
                     self.holding.pop_first();
-                    self.done.insert(entry);
+                    let has_result = self.held_results.remove(&entry);
+                    if has_result { &mut self.results } else { &mut self.bare }.insert(entry);
                 }
                 _ => return false,
             }
@@ -95,34 +101,47 @@ impl Finished {
         if self.len() <= retention.max_finished {
             return None;
         }
-        let first = self.done.first().or_else(|| self.dead.first());
-        first.or_else(|| self.holding.first().map(|(_, entry)| entry)).copied()
+        let first = self.oldest_done().or_else(|| self.dead.first().copied());
+        first.or_else(|| self.holding.first().map(|(_, entry)| *entry))
     }
 
     /// An entry whose time is up; never one that holds its key.
     pub(super) fn one_past(&self, retention: &Retention, now: Timestamp) -> Option<Entry> {
-        let past = |entry: &&Entry, keep: Duration| entry.0.after(keep) <= now;
-        let done = self.done.first().filter(|entry| past(entry, retention.completed));
-        done.or_else(|| self.dead.first().filter(|entry| past(entry, retention.dead_lettered))).copied()
+        let past = |entry: &Entry, keep: Duration| entry.0.after(keep) <= now;
+        let done = self.oldest_done().filter(|entry| past(entry, retention.completed));
+        done.or_else(|| self.dead.first().copied().filter(|entry| past(entry, retention.dead_lettered)))
     }
 
     /// The job whose result is let go next.
     pub(super) fn oldest_result(&self) -> Option<Entry> {
-        self.results.first().copied()
+        older(&self.results, &self.held_results)
     }
 
     /// The job that is forgotten next when memory is needed; never a dead letter, nor one that holds its unique key: what
     /// it did would be done twice.
     pub(super) fn oldest_done(&self) -> Option<Entry> {
-        self.done.first().copied()
+        older(&self.results, &self.bare)
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.done.len() + self.dead.len() + self.holding.len()
+        self.results.len() + self.bare.len() + self.dead.len() + self.holding.len()
     }
 
-    fn of(&mut self, state: StateName) -> &mut BTreeSet<Entry> {
-        if state == StateName::DeadLettered { &mut self.dead } else { &mut self.done }
+    /// Among which it is, when it does not hold its unique key.
+    fn of(&mut self, end: End) -> &mut Ascending<Entry> {
+        match (end.state, end.has_result) {
+            (StateName::DeadLettered, _) => &mut self.dead,
+            (_, true) => &mut self.results,
+            (_, false) => &mut self.bare,
+        }
+    }
+}
+
+/// The first entry of both.
+fn older(one: &Ascending<Entry>, other: &Ascending<Entry>) -> Option<Entry> {
+    match (one.first(), other.first()) {
+        (Some(one), Some(other)) => Some(*one.min(other)),
+        (one, other) => one.or(other).copied(),
     }
 }

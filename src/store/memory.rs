@@ -7,11 +7,12 @@
 //!
 //! Order of locks: a row first, then an index; never the other way round.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::ascending::Ascending;
 use super::budget::{Bounds, Budget, Load};
 use super::finished::{self, Finished, Retention};
 use super::notices::is_of_none;
@@ -30,7 +31,7 @@ const STEP: usize = 256;
 /// A store that lives and dies with the process. How it keeps unique keys stands in `unique.rs`.
 pub struct MemoryStore {
     pub(super) rows: DashMap<JobId, Arc<Job>, RandomState>,
-    pub(super) order: Mutex<BTreeSet<JobId>>,
+    pub(super) order: Mutex<Ascending<JobId>>,
     shelves: HashMap<QueueName, Shelf, RandomState>,
     pub(super) finished: Mutex<Finished>,
     pub(super) holders: Mutex<Holders>,
@@ -262,13 +263,7 @@ impl MemoryStore {
         let mut page = Page::default();
         let mut before = query.before;
         loop {
-            let ids: Vec<JobId> = {
-                let order = lock(&self.order);
-                match before {
-                    Some(id) => order.range(..id).rev().take(STEP).copied().collect(),
-                    None => order.iter().rev().take(STEP).copied().collect(),
-                }
-            };
+            let ids: Vec<JobId> = lock(&self.order).before(before).take(STEP).copied().collect();
             for id in &ids {
                 let Some(job) = self.rows.get(id).map(|row| Arc::clone(&row)) else {
                     continue;

@@ -4,6 +4,7 @@
 //! takes one away on request. Both are conditional: they find the job as they expect it, or write nothing.
 
 mod answer;
+mod ascending;
 mod budget;
 mod finished;
 mod forget_conformance;

@@ -70,12 +70,17 @@ impl MemoryStore {
     pub(super) fn log_now(&self, id: JobId, run: u32, line: LogLine) {
         while self.budget.is_over(LOG_GROWTH) && self.throw_one_away() {}
         // The row is held while its log grows: nobody can weigh it in between.
-        let Some(row) = self.rows.get(&id).filter(|row| row.is_in_run(run)) else {
+        let Some(mut row) = self.rows.get_mut(&id).filter(|row| row.is_in_run(run)) else {
             return;
         };
-        let log = &row.spec.log;
-        let (before, after) =
-            if self.budget.is_over(LOG_GROWTH) { log.append_in_place(line) } else { log.append(line) };
+        let (before, after) = if self.budget.is_over(LOG_GROWTH) {
+            row.log.append_in_place(line)
+        } else if row.log.is_empty() {
+            Arc::make_mut(&mut row).log.append(line)
+        } else {
+            // The copies share it: none need be made for one more line.
+            row.log.clone().append(line)
+        };
         self.budget.logged(before, after);
     }
 }

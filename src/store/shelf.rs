@@ -1,7 +1,8 @@
 //! What is counted and awaited in one queue, and what the indexes know of a row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::ascending::Ascending;
 use super::finished::End;
 use super::{Counts, Due};
 use crate::job::{Hold, Job, JobId, JobState, StateName, Timestamp};
@@ -12,7 +13,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Default)]
 pub(super) struct Shelf {
     counts: [AtomicU64; StateName::ALL.len()],
-    due: Mutex<BTreeSet<(Timestamp, JobId)>>,
+    due: Mutex<Ascending<(Timestamp, JobId)>>,
     /// Since when pending jobs wait, and how many since then. Of a queue that is long, many wait since the same
     /// millisecond, so that this is much shorter than the queue.
     waiting: Mutex<BTreeMap<Timestamp, usize>>,

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
-use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, Spec, truncate};
+use crate::job::{Accepted, AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, truncate};
 use crate::jobs::{Leash, Place, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
@@ -123,7 +123,7 @@ impl Drop for Noted<'_> {
 
 /// Which run of which job, for its settling and the line that it may write.
 struct Run {
-    spec: Arc<Spec>,
+    spec: Arc<Accepted>,
     number: u32,
     attempt: u32,
 }
@@ -168,7 +168,7 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered
         biased;
         returned = &mut work => return ending(returned),
         () = leash.canceled().cancelled() => by_token(),
-        () = tokio::time::sleep(job.spec.timeout) => Told::TimedOut,
+        () = tokio::time::sleep(job.spec.timeout()) => Told::TimedOut,
     };
     leash.cancel(desk.jobs.clock().elapsed());
     let returned = tokio::select! {
@@ -216,7 +216,7 @@ impl Desk {
             }
             (Some(Told::Interrupted), _) => Ending::Interrupted,
             (Some(Told::TimedOut), _) => {
-                let timeout = crate::job::format_duration(job.spec.timeout);
+                let timeout = crate::job::format_duration(job.spec.timeout());
                 let failure =
                     Failure::transient("timeout", format!("the attempt took longer than {timeout}"));
                 self.failed_under(job, settings, AttemptOutcome::TimedOut, failure)

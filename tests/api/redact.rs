@@ -55,7 +55,7 @@ impl<'a> MakeWriter<'a> for Logged {
 
 /// Everything that a job keeps beside its payload.
 fn kept(job: &Job) -> String {
-    format!("{:?} {:?} {:?} {:?} {:?}", job.state, job.progress, job.error, job.attempts, job.spec.log)
+    format!("{:?} {:?} {:?} {:?} {:?}", job.state, job.progress, job.error, job.attempts, job.log)
 }
 
 /// Every answer about a job.

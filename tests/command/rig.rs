@@ -103,7 +103,7 @@ pub(crate) fn text(job: &Arc<Job>) -> String {
 }
 
 pub(crate) fn log(job: &Arc<Job>) -> Vec<(LogLevel, String)> {
-    job.spec.log.lines().into_iter().map(|line| (line.level, line.message.into())).collect()
+    job.log.lines().into_iter().map(|line| (line.level, line.message.into())).collect()
 }
 
 /// Waits for what must happen.

@@ -40,7 +40,7 @@ fn job(n: u128) -> Job {
     let mut job = Job::new(spec, JobState::Pending { turn: Some(3), since: at }, expiry);
     if n.is_multiple_of(3) {
         job.apply(Change::Start, at).unwrap();
-        job.spec.log.push(LogLine::new(at, 1, LogLevel::Warn, "hello"));
+        job.log.push(LogLine::new(at, 1, LogLevel::Warn, "hello"));
         let error =
             Arc::new(JobError { code: "x".into(), message: "later".into(), retryable: n.is_multiple_of(6) });
         let ending = Ending::Failed {

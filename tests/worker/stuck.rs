@@ -68,7 +68,7 @@ async fn a_blocked_attempt_is_settled_from_outside_and_its_late_end_ignored() {
     let after = rig.get(id).await;
     assert_eq!((after.progress.percent, after.sequence), (progress, sequence));
     assert_eq!(after.attempts.len(), 2);
-    assert!(after.spec.log.lines().is_empty(), "the log of a run that is over is closed");
+    assert!(after.log.lines().is_empty(), "the log of a run that is over is closed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -186,5 +186,5 @@ async fn what_an_abandoned_handler_left_behind_is_not_heard() {
     said.notified().await;
     let after = rig.get(given_up.id()).await;
     assert_eq!((after.progress.percent, after.sequence), (10, given_up.sequence));
-    assert!(after.spec.log.lines().is_empty());
+    assert!(after.log.lines().is_empty());
 }
