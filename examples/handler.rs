@@ -85,7 +85,7 @@ async fn main() -> anyhow::Result<()> {
     let JobState::Completed { result: ResultSlot::Kept(result), .. } = &job.state else {
         anyhow::bail!("the job ended as {}", job.state.name());
     };
-    println!("result    {}", String::from_utf8_lossy(&result.bytes));
+    println!("result    {}", String::from_utf8_lossy(result.bytes()));
 
     let report = server.stop(&CancellationToken::new()).await;
     anyhow::ensure!(report.lost.is_empty(), "jobs were lost: {:?}", report.lost);

@@ -52,9 +52,11 @@ pub(super) async fn status(request: HttpRequest, api: Data<Api>) -> Result<HttpR
 pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
     let job = find(&request, &api).await?;
     let null = JobResult::null();
-    let result = match &job.state {
-        JobState::Completed { result: ResultSlot::Kept(result), .. } => &**result,
-        JobState::Completed { result: ResultSlot::Null, .. } => &null,
+    let (media_type, bytes) = match &job.state {
+        JobState::Completed { result: ResultSlot::Kept(result), .. } => {
+            (result.media_type(), result.to_bytes())
+        }
+        JobState::Completed { result: ResultSlot::Null, .. } => (&*null.media_type, null.bytes),
         JobState::Completed { result: ResultSlot::Expired, .. } => {
             let detail = "The job completed, but its result was let go to make room for other jobs.";
             return Err(Problem::new(ProblemType::ResultExpired, detail).with("state", "completed"));
@@ -82,16 +84,16 @@ pub(super) async fn result(request: HttpRequest, api: Data<Api>) -> Result<HttpR
             return Err(problem.with("state", waiting.name().as_str()).retry_after(pause));
         }
     };
-    let tag = conditional::tag(&result.bytes);
+    let tag = conditional::tag(&bytes);
     let mut response = if conditional::is_known(&request, &tag) {
         HttpResponse::NotModified().finish()
     } else {
         HttpResponse::Ok()
-            .content_type(&*result.media_type)
+            .content_type(media_type)
             // What a handler returned must not run as a page of this server.
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"))
-            .body(result.bytes.clone())
+            .body(bytes)
     };
     response.headers_mut().insert(header::ETAG, tag);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));

@@ -12,6 +12,7 @@ mod name;
 mod notice;
 mod record;
 mod request;
+mod result;
 mod retry;
 mod spec;
 mod state;
@@ -35,12 +36,10 @@ pub use notice::{Callback, Channel, Delivery, NOTICES, Notice, Notices, States, 
 pub use record::Job;
 pub(crate) use record::truncate;
 pub use request::{Delay, Fault, NewJob, NewJobError};
+pub use result::{JobResult, KeptResult, ResultSlot};
 pub use retry::{Backoff, Jitter, RetryPolicy};
 pub use spec::{Accepted, Extras, Spec};
-pub use state::{
-    AttemptOutcome, Change, Ending, JobError, JobResult, JobState, Refused, ResultSlot, StateName, Tally,
-    transition,
-};
+pub use state::{AttemptOutcome, Change, Ending, JobError, JobState, Refused, StateName, Tally, transition};
 pub use time::{Timestamp, format_duration, parse_duration};
 pub use trace::Trace;
 pub use unique::{Hold, Unique};

@@ -240,7 +240,7 @@ fn disables(notice: &Job) -> bool {
             notice.error.as_ref().is_some_and(|error| error.code == CALLBACK_DISABLED)
         }
         JobState::Completed { result: ResultSlot::Kept(result), .. } => {
-            result.bytes.ends_with(DISABLES.as_bytes())
+            result.bytes().ends_with(DISABLES.as_bytes())
         }
         _ => false,
     }

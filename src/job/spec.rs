@@ -1,7 +1,6 @@
 //! What was accepted, which never changes.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -58,10 +57,10 @@ pub struct Accepted {
 }
 
 /// What most jobs do not have.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Extras {
     /// Words to find it by.
-    pub tags: Box<[Tag]>,
+    pub tags: Vec<Tag>,
     /// By what it is known as the same work as another job.
     pub unique: Option<Box<Unique>>,
     /// The trace of the request that submitted it.
@@ -70,7 +69,13 @@ pub struct Extras {
     pub notices: Option<Box<Notices>>,
 }
 
-static NONE: LazyLock<Extras> = LazyLock::new(Extras::default);
+impl Extras {
+    /// Nothing of it.
+    const NONE: Self = Self { tags: Vec::new(), unique: None, trace: None, notices: None };
+}
+
+/// Read where a job has none.
+static NONE: Extras = Extras::NONE;
 
 impl Accepted {
     /// The spec without its log, which is no part of what was accepted.
@@ -90,7 +95,7 @@ impl Accepted {
             log,
         } = spec;
         let has_extras = !tags.is_empty() || unique.is_some() || trace.is_some() || notices.is_some();
-        let extras = has_extras.then(|| Box::new(Extras { tags, unique, trace, notices }));
+        let extras = has_extras.then(|| Box::new(Extras { tags: tags.into_vec(), unique, trace, notices }));
         // Never shorter than was asked for.
         let timeout_ms = u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
         (Self { id, kind, queue, payload, created_at, max_attempts, timeout_ms, extras }, log)
@@ -111,12 +116,12 @@ impl Deref for Accepted {
     type Target = Extras;
 
     fn deref(&self) -> &Extras {
-        self.extras.as_deref().unwrap_or_else(|| &NONE)
+        self.extras.as_deref().unwrap_or(&NONE)
     }
 }
 
 impl DerefMut for Accepted {
     fn deref_mut(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_default()
+        self.extras.get_or_insert_with(|| Box::new(Extras::NONE))
     }
 }

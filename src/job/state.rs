@@ -12,10 +12,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, Timestamp};
+use super::{Progress, ResultSlot, Timestamp};
 
 /// Where a job stands, with what is only known there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -162,44 +161,6 @@ impl JobState {
                 None
             }
         }
-    }
-}
-
-/// What a handler gave back.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JobResult {
-    /// The media type of `bytes`, for example `application/json`.
-    pub media_type: Cow<'static, str>,
-    /// The body of `GET /api/jobs/{id}/result`.
-    pub bytes: Bytes,
-}
-
-impl JobResult {
-    /// What a handler that returned nothing has as its result: the JSON value `null`.
-    pub const fn null() -> Self {
-        Self { media_type: Cow::Borrowed("application/json"), bytes: Bytes::from_static(b"null") }
-    }
-}
-
-/// The result of a completed job, or the memory that there was one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ResultSlot {
-    /// It returned nothing, so that nothing needs to be kept.
-    Null,
-    /// It is here.
-    Kept(Arc<JobResult>),
-    /// It was let go, because memory was needed for other jobs.
-    Expired,
-}
-
-impl From<JobResult> for ResultSlot {
-    fn from(result: JobResult) -> Self {
-        if result == JobResult::null() {
-            return Self::Null;
-        }
-        // A copy of its own: what the handler gave can be a small part of a large piece of memory, and would keep all of it.
-        let bytes = Bytes::copy_from_slice(&result.bytes);
-        Self::Kept(Arc::new(JobResult { bytes, ..result }))
     }
 }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::attempts::{ATTEMPTS_KEPT, Attempt};
 use super::record::{Job, truncate};
-use super::state::{JobError, JobResult, JobState, ResultSlot};
-use super::{Accepted, Course, Extras, JobId, Notices, StateName, Tag, Told, Trace, Unique};
+use super::state::{JobError, JobState};
+use super::{Accepted, Course, Extras, JobId, Notices, ResultSlot, StateName, Tag, Told, Trace, Unique};
 
 /// What the allocator adds to a piece of memory: its header and the rounding up.
 pub(crate) const ALLOCATION: usize = 16;
 /// The two counts of an `Arc`.
 pub(super) const COUNTS: usize = 16;
-/// A row beside its texts: the job, its spec, and its entries in the map and the indexes of a store. These were measured
-/// (`tests/soak.rs`): with 256 bytes for them a small completed job counts 807 bytes and takes 765.
-const ROW: usize = size_of::<Job>() + size_of::<Accepted>() + size_of::<Course>() + 256;
+/// A row beside its texts: the job, its spec, its course, also before it has one, and its entries in the map and the indexes
+/// of a store. These were measured (`tests/soak.rs`): with 192 bytes for them a small completed job counts 611 bytes and
+/// takes 565.
+const ROW: usize = size_of::<Job>() + size_of::<Accepted>() + size_of::<Course>() + 192;
 /// How much of the code and of the message of an error stays when memory is full.
 const CODE_KEPT: usize = 64;
 const MESSAGE_KEPT: usize = 128;
@@ -114,13 +115,7 @@ impl Job {
     /// The bytes of what it came to.
     fn end(&self) -> usize {
         match &self.state {
-            JobState::Completed { result: ResultSlot::Kept(result), .. } => {
-                let media_type = match &result.media_type {
-                    Cow::Borrowed(_) => 0,
-                    Cow::Owned(text) => text.capacity() + ALLOCATION,
-                };
-                size_of::<JobResult>() + COUNTS + 2 * ALLOCATION + result.bytes.len() + media_type
-            }
+            JobState::Completed { result: ResultSlot::Kept(result), .. } => result.weight(),
             JobState::Skipped { reason, .. } => reason.len() + ALLOCATION,
             _ => 0,
         }
@@ -207,8 +202,8 @@ fn error_of(of: &JobError) -> usize {
 mod tests {
     use super::*;
     use crate::job::{
-        AttemptOutcome, Change, Ending, JobId, JobLog, KindName, LogLevel, LogLine, Progress, QueueName,
-        Spec, Timestamp,
+        AttemptOutcome, Change, Ending, JobId, JobLog, JobResult, KindName, LogLevel, LogLine, Progress,
+        QueueName, Spec, Timestamp,
     };
     use serde_json::value::RawValue;
     use std::time::Duration;
@@ -287,7 +282,7 @@ mod tests {
         let large = bytes::Bytes::from(vec![b'x'; 1 << 20]);
         let small = JobResult { media_type: "text/plain".into(), bytes: large.slice(..10) };
         let ResultSlot::Kept(kept) = ResultSlot::from(small) else { panic!("it is there") };
-        assert_eq!(&kept.bytes[..], b"xxxxxxxxxx");
+        assert_eq!(kept.bytes(), b"xxxxxxxxxx");
         assert!(large.try_into_mut().is_ok(), "nobody else holds it");
     }
 

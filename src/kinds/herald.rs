@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::webhook::target;
 use super::{Email, Webhook};
 use crate::egress::{Policy, Refused};
-use crate::job::{Callback, Job, JobResult, JobState, ResultSlot, Timestamp, Waiting};
+use crate::job::{Callback, Job, JobState, KeptResult, ResultSlot, Timestamp, Waiting};
 use crate::mail::{mask, parse_mailbox};
 use crate::store::Durability;
 use crate::view::{JobUrl, View};
@@ -118,9 +118,9 @@ impl Herald {
 }
 
 /// A result as a JSON value, if it is small and a text: JSON as it is, any other text as a string.
-fn inline(result: &JobResult) -> Option<String> {
-    let text = std::str::from_utf8(&result.bytes).ok().filter(|text| text.len() <= INLINE)?;
-    let essence = result.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+fn inline(result: &KeptResult) -> Option<String> {
+    let text = std::str::from_utf8(result.bytes()).ok().filter(|text| text.len() <= INLINE)?;
+    let essence = result.media_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || essence.ends_with("+json") {
         // An app can say that something is JSON which is none.
         serde_json::from_str::<&RawValue>(text).ok()?;

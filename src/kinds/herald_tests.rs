@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::job::{
-    AttemptOutcome, Change, Channel, Ending, JobError, JobId, JobLog, KindName, Notice, Notices, Progress,
-    QueueName, Spec, StateName, Tag, Wanted,
+    AttemptOutcome, Change, Channel, Ending, JobError, JobId, JobLog, JobResult, KindName, Notice, Notices,
+    Progress, QueueName, Spec, StateName, Tag, Wanted,
 };
 use crate::kinds::testing::context;
 

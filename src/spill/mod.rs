@@ -434,8 +434,8 @@ impl Line {
         };
         let result = match &job.state {
             JobState::Completed { result: ResultSlot::Kept(result), .. } => Some(ResultLine {
-                media_type: result.media_type.clone().into_owned(),
-                base64: BASE64_STANDARD.encode(&result.bytes),
+                media_type: result.media_type().to_owned(),
+                base64: BASE64_STANDARD.encode(result.bytes()),
             }),
             _ => None,
         };
@@ -458,7 +458,7 @@ impl Line {
             expires_at: job.expires_at,
             max_attempts: spec.max_attempts,
             timeout_ms: u64::try_from(spec.timeout().as_millis()).unwrap_or(u64::MAX),
-            tags: spec.tags.clone(),
+            tags: spec.tags.clone().into(),
             unique: spec.unique.as_ref().map(|unique| UniqueLine {
                 key: unique.key.clone(),
                 for_ms: u64::try_from(unique.window.as_millis()).unwrap_or(u64::MAX),

@@ -128,11 +128,11 @@ fn what_is_done_is_kept_as_long_as_it_has_a_key() {
         job.apply(Change::Settle { run: 1, ending }, at(7)).unwrap();
         job
     };
-    let result = Arc::new(JobResult { media_type: "image/png".into(), bytes: vec![0, 255, b'\n'].into() });
-    let completed = done(1, Ending::Completed(ResultSlot::Kept(Arc::clone(&result))));
+    let result = JobResult { media_type: "image/png".into(), bytes: vec![0, 255, b'\n'].into() };
+    let completed = done(1, Ending::Completed(ResultSlot::from(result.clone())));
     let skipped = done(2, Ending::Skipped { reason: "no need".into() });
     let nothing = done(3, Ending::Completed(ResultSlot::Null));
-    let mut let_go = done(6, Ending::Completed(ResultSlot::Kept(Arc::clone(&result))));
+    let mut let_go = done(6, Ending::Completed(ResultSlot::from(result.clone())));
     let_go.expire_result();
     // Of canceled ones and of those without a key nothing is of use to anybody.
     let mut plain = nothing.clone();

@@ -88,7 +88,7 @@ pub(crate) fn fate(job: &Arc<Job>) -> (&'static str, Option<(&str, bool)>) {
 pub(crate) fn result(job: &Arc<Job>) -> (String, Vec<u8>) {
     match &job.state {
         JobState::Completed { result: ResultSlot::Kept(result), .. } => {
-            (result.media_type.to_string(), result.bytes.to_vec())
+            (result.media_type().to_string(), result.bytes().to_vec())
         }
         JobState::Completed { result: ResultSlot::Null, .. } => {
             let null = JobResult::null();
