@@ -82,7 +82,10 @@ impl MemoryStore {
         for job in jobs {
             self.shelf(&job.spec.queue)?;
         }
-        let load = |jobs: &[Arc<Job>]| Load::of(jobs.iter().map(|job| Keys::of(job)));
+        // Mostly there is but one, which is weighed once. Of many the keys together would take more memory than time.
+        let only = if let [job] = jobs { Some(Keys::of(job)) } else { None };
+        let keys_of = |job: &Arc<Job>| only.unwrap_or_else(|| Keys::of(job));
+        let load = |jobs: &[Arc<Job>]| Load::of(jobs.iter().map(keys_of));
         if anyway {
             self.budget.take_anyway(load(jobs));
         } else {
@@ -96,7 +99,7 @@ impl MemoryStore {
                 self.budget.give_back(load(&jobs[index..=index]));
                 continue;
             }
-            match self.insert_row(job)? {
+            match self.insert_row(job, keys_of(job))? {
                 Row::Kept => {}
                 Row::HeldBy(holder) => {
                     self.budget.give_back(load(&jobs[index..=index]));
@@ -114,8 +117,7 @@ impl MemoryStore {
         Ok(duplicates)
     }
 
-    pub(super) fn insert_row(&self, job: &Arc<Job>) -> Result<Row, StoreError> {
-        let keys = Keys::of(job);
+    pub(super) fn insert_row(&self, job: &Arc<Job>, keys: Keys) -> Result<Row, StoreError> {
         let now = job.spec.created_at;
         loop {
             let held_by = match self.rows.entry(job.id()) {

@@ -33,10 +33,11 @@ impl MemoryStore {
         if made.is_empty() {
             return;
         }
-        self.budget.take_anyway(Load::of(made.iter().map(|notice| Keys::of(notice))));
         for notice in made {
+            let keys = Keys::of(notice);
+            self.budget.take_anyway(Load::of(std::iter::once(keys)));
             // Their ids are new, they have no keys, and their queue is there: each is kept.
-            let _ = self.insert_row(notice);
+            let _ = self.insert_row(notice, keys);
         }
     }
 
