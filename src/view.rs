@@ -13,7 +13,8 @@ use crate::store::Durability;
 /// What a server adds to each job that it shows.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// What goes before every path: empty, or the public URL without a slash at its end.
+    /// What goes before every path: empty, or the public URL without a slash at its end. Written as it is sent, so that
+    /// neither JSON nor a header has anything to escape in it.
     pub base_url: &'a str,
     /// What a crash would cost.
     pub durability: Durability,

@@ -29,7 +29,8 @@ pub struct Api {
     pub closing: CancellationToken,
     /// Captured mail is shown from here.
     pub mailer: Mailer,
-    /// What goes before every path in answers: empty, or the public URL without a slash at its end.
+    /// What goes before every path in answers: empty, or the public URL without a slash at its end. Written as it is sent:
+    /// see [`View::base_url`].
     pub base_url: String,
     /// Checks the tokens by which attempts that run in a user's app report their progress.
     pub attempt_tokens: AttemptTokens,

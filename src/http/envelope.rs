@@ -119,7 +119,7 @@ where
                     for (name, value) in api.guard.tell(page) {
                         problem = problem.header(name, value);
                     }
-                    return Err(problem.alone().into());
+                    return Err(problem.into());
                 }
             };
             Ok(told(finish(response, &api, id, page), answering_on))

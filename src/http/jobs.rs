@@ -29,7 +29,11 @@ pub(super) async fn submit(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let answer = accept(&request, payload, &api).await;
-    answer.inspect_err(|problem| body::count_refused(problem, &api))
+    answer.map_err(|problem| {
+        body::count_refused(&problem, &api);
+        // Whoever is full refuses as fast as it accepts.
+        problem.enveloped()
+    })
 }
 
 async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<HttpResponse, Problem> {

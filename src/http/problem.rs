@@ -31,8 +31,8 @@ struct Inner {
     causes: Option<String>,
     /// The service has refused a job, and counted that.
     counted: bool,
-    /// The envelope does not get to see it.
-    alone: bool,
+    /// The envelope writes it.
+    enveloped: bool,
 }
 
 impl Problem {
@@ -46,7 +46,7 @@ impl Problem {
             close: false,
             causes: None,
             counted: false,
-            alone: false,
+            enveloped: false,
         }))
     }
 
@@ -83,9 +83,10 @@ impl Problem {
         self
     }
 
-    /// Notes that the envelope does not get to see it, so that it has to write itself.
-    pub(super) fn alone(mut self) -> Self {
-        self.0.alone = true;
+    /// Notes that the envelope will write it, which alone knows under which path and request id: it needs not write itself
+    /// before that.
+    pub(super) fn enveloped(mut self) -> Self {
+        self.0.enveloped = true;
         self
     }
 
@@ -229,10 +230,9 @@ impl ResponseError for Problem {
         self.0.kind.status()
     }
 
-    /// The envelope writes what is sent: it alone knows under which path and request id. What it does not get to see
-    /// writes itself.
+    /// What is sent where no envelope gets hold of the problem; else that writes the real one.
     fn error_response(&self) -> HttpResponse {
-        if !self.0.alone {
+        if self.0.enveloped {
             return HttpResponse::new(self.status_code());
         }
         let id = self.0.headers.iter().find(|(name, _)| name == "x-request-id");

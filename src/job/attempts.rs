@@ -116,7 +116,9 @@ impl Serialize for Attempts {
 impl From<Vec<Attempt>> for Attempts {
     fn from(attempts: Vec<Attempt>) -> Self {
         let mut kept = Self::NONE;
-        attempts.into_iter().for_each(|attempt| kept.push(attempt));
+        for attempt in attempts {
+            kept.push(attempt);
+        }
         kept
     }
 }

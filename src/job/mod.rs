@@ -38,7 +38,7 @@ pub(crate) use record::truncate;
 pub use request::{Delay, Fault, NewJob, NewJobError};
 pub use result::{JobResult, KeptResult, ResultSlot};
 pub use retry::{Backoff, Jitter, RetryPolicy};
-pub use spec::{Accepted, Extras, Spec};
+pub use spec::{Extras, KeptSpec, Spec};
 pub use state::{AttemptOutcome, Change, Ending, JobError, JobState, Refused, StateName, Tally, transition};
 pub use time::{Timestamp, format_duration, parse_duration};
 pub use trace::Trace;

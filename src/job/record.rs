@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::state::{Change, Ending, JobError, JobState, Refused, Tally, transition};
-use super::{Accepted, Attempt, AttemptOutcome, Course, JobId, Progress, Spec, Timestamp};
+use super::{Attempt, AttemptOutcome, Course, JobId, KeptSpec, Progress, Spec, Timestamp};
 
 /// A job: what was accepted and what has become of it.
 ///
@@ -13,7 +13,7 @@ use super::{Accepted, Attempt, AttemptOutcome, Course, JobId, Progress, Spec, Ti
 #[derive(Clone, Debug)]
 pub struct Job {
     /// What was accepted.
-    pub spec: Arc<Accepted>,
+    pub spec: Arc<KeptSpec>,
     /// Where it stands.
     pub state: JobState,
     /// When it was first due.
@@ -46,7 +46,7 @@ impl Job {
             JobState::Scheduled { due } => due,
             _ => spec.created_at,
         };
-        let (spec, log) = Accepted::new(spec);
+        let (spec, log) = KeptSpec::new(spec);
         let job = Self { spec: Arc::new(spec), state, run_at, course: None };
         job.with(Course { expires_at, log, ..Course::NEW })
     }

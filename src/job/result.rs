@@ -56,11 +56,14 @@ impl From<JobResult> for ResultSlot {
 impl KeptResult {
     /// A copy: what the handler gave can be a small part of a large piece of memory, and would keep all of it.
     fn of(result: &JobResult) -> Self {
-        let (length, media_type) = match Length::try_from(result.media_type.len()) {
-            Ok(length) if length != IS_JSON && result.media_type != JSON => (length, &*result.media_type),
-            // One that is longer than it can say is longer than any header that could carry it.
-            _ => (IS_JSON, ""),
+        let media_type = match &*result.media_type {
+            JSON => "",
+            // Longer than any client would read, and than can be said here.
+            long if long.len() >= usize::from(IS_JSON) => "application/octet-stream",
+            other => other,
         };
+        let length = Length::try_from(media_type.len()).ok().filter(|_| result.media_type != JSON);
+        let length = length.unwrap_or(IS_JSON);
         Self([&length.to_ne_bytes()[..], media_type.as_bytes(), &result.bytes].concat().into())
     }
 
@@ -132,6 +135,11 @@ mod tests {
             }
         }
         assert_eq!(JobResult::null().media_type, JSON);
+        for length in [65_535, 65_536] {
+            let result = JobResult { media_type: "x".repeat(length).into(), bytes: Bytes::from_static(b"1") };
+            let ResultSlot::Kept(kept) = ResultSlot::from(result) else { panic!("it is kept") };
+            assert_eq!((kept.media_type(), kept.bytes()), ("application/octet-stream", &b"1"[..]));
+        }
     }
 
     /// It must not make every job larger, whether it has a result or not.

@@ -39,7 +39,7 @@ pub struct Spec {
 /// A [`Spec`] as a job keeps it. What most jobs do not have takes one word together, and is read like a field of it: see
 /// [`Extras`].
 #[derive(Debug)]
-pub struct Accepted {
+pub struct KeptSpec {
     /// Its name in the world.
     pub id: JobId,
     /// The handler that runs it.
@@ -77,7 +77,7 @@ impl Extras {
 /// Read where a job has none.
 static NONE: Extras = Extras::NONE;
 
-impl Accepted {
+impl KeptSpec {
     /// The spec without its log, which is no part of what was accepted.
     pub(super) fn new(spec: Spec) -> (Self, JobLog) {
         let Spec {
@@ -96,7 +96,7 @@ impl Accepted {
         } = spec;
         let has_extras = !tags.is_empty() || unique.is_some() || trace.is_some() || notices.is_some();
         let extras = has_extras.then(|| Box::new(Extras { tags: tags.into_vec(), unique, trace, notices }));
-        // Never shorter than was asked for.
+        // Never shorter than was asked for, but for what is longer than 49 days.
         let timeout_ms = u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
         (Self { id, kind, queue, payload, created_at, max_attempts, timeout_ms, extras }, log)
     }
@@ -112,7 +112,7 @@ impl Accepted {
     }
 }
 
-impl Deref for Accepted {
+impl Deref for KeptSpec {
     type Target = Extras;
 
     fn deref(&self) -> &Extras {
@@ -120,7 +120,7 @@ impl Deref for Accepted {
     }
 }
 
-impl DerefMut for Accepted {
+impl DerefMut for KeptSpec {
     fn deref_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_with(|| Box::new(Extras::NONE))
     }

@@ -205,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn the_first_and_the_last_instant_are_instants() {
+        for (at, text) in [
+            (Timestamp::from_millis(0), "1970-01-01T00:00:00.000Z"),
+            (Timestamp::MAX, "9999-12-30T22:00:00.999Z"),
+        ] {
+            assert_eq!((at.to_string().as_str(), Timestamp::parse(text)), (text, Ok(at)));
+            assert!(Some(at).is_some(), "it is not taken for none");
+        }
+        assert_eq!(size_of::<Option<Timestamp>>(), 8);
+    }
+
+    #[test]
     fn arithmetic_stays_in_range() {
         assert_eq!(Timestamp::MAX.after(Duration::from_secs(1)), Timestamp::MAX);
         assert_eq!(Timestamp::from_millis(5).after(Duration::MAX), Timestamp::MAX);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attempts::{ATTEMPTS_KEPT, Attempt};
 use super::record::{Job, truncate};
 use super::state::{JobError, JobState};
-use super::{Accepted, Course, Extras, JobId, Notices, ResultSlot, StateName, Tag, Told, Trace, Unique};
+use super::{Course, Extras, JobId, KeptSpec, Notices, ResultSlot, StateName, Tag, Told, Trace, Unique};
 
 /// What the allocator adds to a piece of memory: its header and the rounding up.
 pub(crate) const ALLOCATION: usize = 16;
@@ -15,7 +15,7 @@ pub(super) const COUNTS: usize = 16;
 /// A row beside its texts: the job, its spec, its course, also before it has one, and its entries in the map and the indexes
 /// of a store. These were measured (`tests/soak.rs`): with 192 bytes for them a small completed job counts 611 bytes and
 /// takes 565.
-const ROW: usize = size_of::<Job>() + size_of::<Accepted>() + size_of::<Course>() + 192;
+const ROW: usize = size_of::<Job>() + size_of::<KeptSpec>() + size_of::<Course>() + 192;
 /// How much of the code and of the message of an error stays when memory is full.
 const CODE_KEPT: usize = 64;
 const MESSAGE_KEPT: usize = 128;
@@ -61,8 +61,9 @@ impl Job {
             + HISTORY
             + SHORT_NOTICE
             + 2 * (COUNTS + ALLOCATION + 8)
+            + size_of::<Extras>()
             + size_of::<Notices>()
-            + 3 * ALLOCATION
+            + 4 * ALLOCATION
             + names
             + trace;
         let webhook = callback.map_or(0, |callback| each + tags + 12 * callback.url.len());

@@ -170,7 +170,7 @@ impl Reader<'_> {
         value: Option<&RawValue>,
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
-        // A number that no double holds is no value at all, and as wrong as any other.
+        // What cannot be read, as a number that no double holds, is as wrong as a number that none of them takes.
         let value = serde_json::from_str(value?.get()).unwrap_or_else(|_| Value::from(f64::MAX));
         if value.is_null() {
             return None;

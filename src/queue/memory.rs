@@ -299,5 +299,6 @@ mod tests {
     #[tokio::test]
     async fn conforms() {
         super::super::conformance::check(|capacity| Box::new(MemoryQueue::new(capacity))).await;
+        assert!(MemoryQueue::new(1).try_reserve().is_some(), "it can tell");
     }
 }

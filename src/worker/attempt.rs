@@ -10,11 +10,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
-use crate::job::{Accepted, AttemptOutcome, Ending, Job, JobError, JobId, KindName, ResultSlot, truncate};
+use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KeptSpec, KindName, ResultSlot, truncate};
 use crate::jobs::{Leash, Place, Started};
 use crate::queue::Delivery;
 use crate::store::ApplyError;
@@ -123,7 +124,7 @@ impl Drop for Noted<'_> {
 
 /// Which run of which job, for its settling and the line that it may write.
 struct Run {
-    spec: Arc<Accepted>,
+    spec: Arc<KeptSpec>,
     number: u32,
     attempt: u32,
 }
@@ -160,6 +161,8 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered
         let told = leash.canceled().is_cancelled().then(by_token);
         desk.ending(job, settings, told, Some(returned))
     };
+    // From before it is asked for the first time: that alone can take long.
+    let began = Instant::now();
     // A quick one is done before it waits for anything, and needs no timer.
     if let Poll::Ready(returned) = futures_util::poll!(&mut work) {
         return ending(returned);
@@ -168,7 +171,7 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered
         biased;
         returned = &mut work => return ending(returned),
         () = leash.canceled().cancelled() => by_token(),
-        () = tokio::time::sleep(job.spec.timeout()) => Told::TimedOut,
+        () = tokio::time::sleep_until(began + job.spec.timeout()) => Told::TimedOut,
     };
     leash.cancel(desk.jobs.clock().elapsed());
     let returned = tokio::select! {

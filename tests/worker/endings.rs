@@ -22,6 +22,12 @@ fn act(input: Value, cx: Context) -> Ran {
                 cx.canceled().await;
                 Err(Failure::permanent("told", "told to stop"))
             }
+            // As one that computes for a minute before it first waits.
+            "busy" => {
+                tokio::time::advance(Duration::from_secs(61)).await;
+                cx.canceled().await;
+                Err(Failure::permanent("told", "told to stop"))
+            }
             "finish" => {
                 cx.canceled().await;
                 // sleep: paused time; the work of a handler.
@@ -63,6 +69,12 @@ async fn a_timeout_is_a_failure_and_is_tried_again() {
     assert_eq!(&*error.message, "the attempt took longer than 1m");
     assert!(obeyed.error.is_none(), "what went well in the end has no error");
     assert_eq!(rig.pool.abandoned(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_counts_from_the_start_and_not_from_the_first_wait() {
+    let busy = rig().run(job("busy")).await;
+    assert_eq!(attempts(&busy)[0], ("timed_out", 0.0, 61.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -232,8 +232,10 @@ async fn concurrency_goes_up_and_down_under_load_without_loss() {
     let mut ids = Vec::new();
     for concurrency in [1, 50, 1, 7, 1] {
         rig.jobs.set_concurrency("default", concurrency).await.unwrap();
-        // Who ran before may still do so; whoever begins from now on is among so many at most.
-        until("the excess has ended", || crowd.now.load(Ordering::SeqCst) <= concurrency).await;
+        // Who had a place before may still begin; this one gets none before the excess has ended, nor does anybody after it.
+        let first = rig.submit(job(0)).await;
+        rig.end(first).await;
+        ids.push(first);
         crowd.most.store(0, Ordering::SeqCst);
         let before = crowd.runs.load(Ordering::SeqCst);
         for number in 0..600 {
