@@ -8,6 +8,10 @@ use backroom::config::{self, Loaded, Refused};
 use backroom::server::BUILT_IN_KINDS;
 use clap::Parser as _;
 
+/// What a burst of jobs has taken goes back to the system when they are forgotten: see benches/RESULTS.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let options = cli.config_options().unwrap_or_else(|error| error.exit());
