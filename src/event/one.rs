@@ -85,7 +85,7 @@ impl JobWatcher {
         Self { states, progress, order: Order::default(), events, id }
     }
 
-    /// Leaves out what happened up to this [`sequence`](crate::job::Job::sequence), which is known from the job itself.
+    /// Leaves out what happened up to this [`sequence`](crate::job::Course::sequence), which is known from the job itself.
     pub fn begin_after(&mut self, sequence: u64) {
         self.order.begin_after(sequence);
     }
