@@ -10,7 +10,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::pool::Desk;
@@ -162,16 +161,17 @@ async fn attempt(desk: &Desk, job: &Arc<Job>, registered: Option<&Arc<Registered
         desk.ending(job, settings, told, Some(returned))
     };
     // From before it is asked for the first time: that alone can take long.
-    let began = Instant::now();
+    let began = desk.jobs.clock().elapsed();
     // A quick one is done before it waits for anything, and needs no timer.
     if let Poll::Ready(returned) = futures_util::poll!(&mut work) {
         return ending(returned);
     }
+    let left = job.spec.timeout().saturating_sub(desk.jobs.clock().elapsed().saturating_sub(began));
     let told = tokio::select! {
         biased;
         returned = &mut work => return ending(returned),
         () = leash.canceled().cancelled() => by_token(),
-        () = tokio::time::sleep_until(began + job.spec.timeout()) => Told::TimedOut,
+        () = tokio::time::sleep(left) => Told::TimedOut,
     };
     leash.cancel(desk.jobs.clock().elapsed());
     let returned = tokio::select! {
