@@ -41,7 +41,6 @@ impl View<'_> {
             JobState::Skipped { reason, .. } => Some(&**reason),
             _ => None,
         };
-        let cancel_requested = matches!(job.state, JobState::Processing { cancel_requested: true, .. });
         let mut buffer = [0; Hyphenated::LENGTH];
         let id: &str = spec.id.as_uuid().hyphenated().encode_lower(&mut buffer);
         let mut json = Json(into);
@@ -64,7 +63,7 @@ impl View<'_> {
         json.time(",\"expires_at\":", job.expires_at);
         json.value(",\"progress\":{\"percent\":", &job.progress.percent);
         json.value(",\"message\":", &job.progress.message);
-        json.value("},\"cancel_requested\":", &cancel_requested);
+        json.value("},\"cancel_requested\":", &job.state.is_cancel_requested());
         json.value(",\"skip_reason\":", &skip_reason);
         match waiting {
             Some(Waiting { reason, until, ahead }) => {
@@ -82,16 +81,18 @@ impl View<'_> {
             callback.map(|callback| CallbackView { url: callback.shown(), state: job.callback_state() });
         json.value(",\"callback\":", &callback);
         let links = [
-            (",\"links\":{\"self\":\"", "\""),
-            (",\"status\":\"", "/status\""),
-            (",\"result\":\"", "/result\""),
-            (",\"events\":\"", "/events\"}"),
+            (",\"links\":{\"self\":\"", ""),
+            (",\"status\":\"", "/status"),
+            (",\"result\":\"", "/result"),
+            (",\"events\":\"", "/events"),
         ];
-        for (before, after) in links {
+        for (before, part) in links {
+            json.text(before);
             // A URL has nothing that JSON escapes.
-            json.texts(&[before, self.base_url, "/api/jobs/", id, after]);
+            json.texts(&url(self.base_url, id, part));
+            json.text("\"");
         }
-        json.text(if deduplicated { ",\"deduplicated\":true}" } else { "}" });
+        json.text(if deduplicated { "},\"deduplicated\":true}" } else { "}}" });
     }
 
     /// A job within what tells of it (contract, section 8): what happened, when, and the number of it in the life of the job.
@@ -125,13 +126,20 @@ impl<'a> JobUrl<'a> {
     pub fn to_bytes(self) -> Vec<u8> {
         let mut buffer = [0; Hyphenated::LENGTH];
         let id: &str = self.id.as_uuid().hyphenated().encode_lower(&mut buffer);
-        [self.base, "/api/jobs/", id, self.part].concat().into_bytes()
+        url(self.base, id, self.part).concat().into_bytes()
     }
+}
+
+/// The URL of a job or of a part of it, in pieces.
+const fn url<'t>(base: &'t str, id: &'t str, part: &'t str) -> [&'t str; 4] {
+    [base, "/api/jobs/", id, part]
 }
 
 impl fmt::Display for JobUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/api/jobs/{}{}", self.base, self.id, self.part)
+        let mut buffer = [0; Hyphenated::LENGTH];
+        let id: &str = self.id.as_uuid().hyphenated().encode_lower(&mut buffer);
+        url(self.base, id, self.part).into_iter().try_for_each(|text| f.write_str(text))
     }
 }
 

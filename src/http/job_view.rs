@@ -22,15 +22,17 @@ impl Api {
 
     /// The same by whoever knows already why it does not run yet.
     pub(super) fn job_json_of(&self, job: &Job, waiting: Option<Waiting>) -> Vec<u8> {
-        let mut body = Vec::with_capacity(1_024);
-        self.view().write(job, waiting, false, &mut body);
-        body
+        self.shown(job, waiting, false)
     }
 
     /// What became of a submission as JSON.
     pub(super) fn accepted_json(&self, accepted: &Accepted, waiting: Option<Waiting>) -> Vec<u8> {
+        self.shown(accepted.job(), waiting, accepted.is_duplicate())
+    }
+
+    fn shown(&self, job: &Job, waiting: Option<Waiting>, deduplicated: bool) -> Vec<u8> {
         let mut body = Vec::with_capacity(1_024);
-        self.write_accepted(accepted, waiting, &mut body);
+        self.view().write(job, waiting, deduplicated, &mut body);
         body
     }
 

@@ -6,7 +6,7 @@ use super::Jobs;
 use super::line::{Line, QueueSettings};
 use super::submit_error::SubmitError;
 use crate::handler::Registry;
-use crate::job::{NewJob, QueueName};
+use crate::job::QueueName;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::store::{Counts, StoreError};
@@ -29,12 +29,6 @@ impl Jobs {
     /// How many bytes all jobs take, if the store can say so.
     pub fn held_bytes(&self) -> Option<u64> {
         self.0.store.held_bytes()
-    }
-
-    /// The queue that a job is for, if there is one.
-    pub(super) fn line_for(&self, new: &NewJob) -> Option<&Arc<Line>> {
-        let of_kind = || Some(&self.0.registry.get(new.kind.as_str())?.settings.queue);
-        self.0.lines.get(new.queue.as_ref().or_else(of_kind)?)
     }
 
     pub(super) fn note_refused(&self, line: Option<&Arc<Line>>, error: &SubmitError) {

@@ -16,7 +16,7 @@ use super::waiters::Waiters;
 use crate::clock::Clock;
 use crate::event::Events;
 use crate::handler::Registry;
-use crate::job::{Job, JobId, QueueName};
+use crate::job::{Job, JobId, NewJob, QueueName};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::redact::Redactor;
@@ -225,6 +225,12 @@ impl Jobs {
 
     pub(super) fn line_of(&self, job: &Job) -> Option<&Arc<Line>> {
         self.0.lines.get(&job.spec.queue)
+    }
+
+    /// The queue that a job is for, if there is one.
+    pub(super) fn line_for(&self, new: &NewJob) -> Option<&Arc<Line>> {
+        let of_kind = || Some(&self.0.registry.get(new.kind.as_str())?.settings.queue);
+        self.0.lines.get(new.queue.as_ref().or_else(of_kind)?)
     }
 
     /// Lets a change from outside in, unless the drain has begun; the token keeps the drain waiting.

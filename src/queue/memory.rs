@@ -105,17 +105,13 @@ impl MemoryQueue {
 impl Queue for MemoryQueue {
     fn reserve(&self) -> BoxFuture<'_, Result<Slot, Closed>> {
         async move {
-            if self.shared.closed.is_cancelled() {
-                return Err(Closed);
+            if let Some(slot) = self.try_reserve() {
+                return Ok(slot);
             }
-            let permit = match self.sender.clone().try_reserve_owned() {
-                Ok(permit) => permit,
-                Err(mpsc::error::TrySendError::Closed(_)) => return Err(Closed),
-                Err(mpsc::error::TrySendError::Full(sender)) => tokio::select! {
-                    biased;
-                    () = self.shared.closed.cancelled() => return Err(Closed),
-                    permit = sender.reserve_owned() => permit.map_err(|_| Closed)?,
-                },
+            let permit = tokio::select! {
+                biased;
+                () = self.shared.closed.cancelled() => return Err(Closed),
+                permit = self.sender.clone().reserve_owned() => permit.map_err(|_| Closed)?,
             };
             Ok(self.slot(permit))
         }
