@@ -37,7 +37,8 @@ fn told(url: &str) -> Value {
 #[tokio::test]
 async fn a_webhook_is_verified_and_its_repeat_is_known_for_one() {
     for language in ["node", "python"] {
-        let (_place, server) = serve(SECRET, "1s").await;
+        // A fifth may be taken off the rest, and what is left of it must still be more than a second.
+        let (_place, server) = serve(SECRET, "2s").await;
         let (mut peer, url) = receiver(language, SECRET, &["503", "200"]).await;
         let id = server.accepted(&told(&url)).await;
         let (first, second) = (peer.hear().await, peer.hear().await);
@@ -48,7 +49,6 @@ async fn a_webhook_is_verified_and_its_repeat_is_known_for_one() {
         }
         assert_eq!((&first["id"], &first["body"]), (&second["id"], &second["body"]));
         let seconds = |heard: &Value| heard["timestamp"].as_str().unwrap().parse::<u64>().unwrap();
-        // A second later, give or take a fifth and the end of a second.
         assert!(seconds(&second) > seconds(&first), "a fresh time for each attempt");
         assert_ne!(first["signature"], second["signature"]);
         let delivery = server.end(first["id"].as_str().unwrap()).await;
