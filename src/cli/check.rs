@@ -14,12 +14,19 @@ use crate::server::{Backroom, MemoryBounds, StartError};
 /// With exit code 78 and every fault.
 pub fn check(examined: Result<Loaded, Box<Refused>>, out: &mut impl Write) -> Result<(), Ended> {
     let loaded = examined.map_err(|refused| refused_start(*refused))?;
-    let (queues, server) = (loaded.config.queues.len(), &loaded.config.server);
+    let server = &loaded.config.server;
+    let queues: Vec<String> = loaded.config.queues.keys().map(ToString::to_string).collect();
     let url = format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.bind);
     let memory = MemoryBounds::of(&loaded.config);
     match mail_stage(loaded.config, &loaded.effective) {
         Ok(rendered) => {
-            writeln!(out, "ok: {queues} queues, {rendered} templates rendered, would listen on {url}")?;
+            // By name: a name that was misspelt is a queue of its own, which nobody else could point at.
+            let names = queues.join(", ");
+            writeln!(
+                out,
+                "ok: {} queues ({names}), {rendered} templates rendered, would listen on {url}",
+                queues.len()
+            )?;
             writeln!(out, "memory: {memory}")?;
             Ok(())
         }
@@ -85,7 +92,7 @@ mod tests {
     #[test]
     fn the_shipped_configuration_is_sound() {
         let said = checked(&[]).unwrap();
-        assert!(said.starts_with("ok: 3 queues, "), "{said}");
+        assert!(said.starts_with("ok: 3 queues (default, mail, notices), 3 templates rendered, "), "{said}");
         assert!(said.contains("\nmemory: 535.0 MiB at most: jobs 256.0 MiB, "), "{said}");
         let less = checked(&["limits.memory=128MiB"]).unwrap();
         assert!(less.contains("\nmemory: 407.0 MiB at most: jobs 128.0 MiB, "), "{less}");

@@ -121,7 +121,7 @@ fn nobody_is_let_in_by_oversight() {
     // One fault, not two: the token is there, only it cannot be read.
     let found = faults(&[open, "auth.token_file=/nonexistent/x"]);
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("--set: auth.token_file: cannot be read: "), "{found:?}");
+    assert!(found[0].starts_with("--set: auth.token_file: /nonexistent/x cannot be read: "), "{found:?}");
     let found = faults(&["auth.mode=none", "auth.token=0123456789abcdef"]);
     assert_eq!(found.len(), 1);
     assert!(found[0].starts_with("--set: auth.mode: is \"none\""), "{found:?}");

@@ -97,6 +97,11 @@ fn defaults(faults: &mut Vec<ConfigFault>) -> Table {
         .unwrap_or_else(|| Table::new(Origin::Default))
 }
 
+/// What is wrong with a file that another option names.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be read: {error}", path.display())
+}
+
 /// The layer of the file; `None` when it cannot be read.
 fn file(source: FileSource, faults: &mut Vec<ConfigFault>) -> Option<Table> {
     let (path, must_exist) = match source {

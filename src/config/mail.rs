@@ -6,6 +6,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::layers::unreadable;
 use super::reader::{Reader, Section};
 use super::secret::{self, Secret};
 use super::smtp_url::{Login, SmtpUrl};
@@ -148,7 +149,7 @@ fn is_folder(path: &Path) -> Result<(), String> {
 
 /// Only whether there is a certificate at all; the mailer reads it.
 fn is_pem(path: &Path) -> Result<(), String> {
-    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let pem = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     if String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
         Ok(())
     } else {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::layers::unreadable;
 use crate::handler::Schema;
 
 /// The largest file that is read, in bytes.
@@ -15,7 +16,7 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// When the file cannot be read, is no JSON, or is no schema.
 pub(crate) fn read_schema(path: &Path) -> Result<Schema, String> {
-    let unreadable = |error| format!("cannot be read: {error}");
+    let unreadable = |error| unreadable(path, &error);
     let mut text = Vec::new();
     // Not by what the file says of its size: a device has none, and no end.
     let file = File::open(path).map_err(unreadable)?;
@@ -51,7 +52,7 @@ mod tests {
             ),
             (set("no.json", "{"), "is not JSON: EOF"),
             (set("large.json", &" ".repeat((1 << 20) + 1)), "must be at most 1 MiB"),
-            ("kinds.count.schema=gone.json".to_owned(), "cannot be read"),
+            ("kinds.count.schema=gone.json".to_owned(), "gone.json cannot be read"),
             ("kinds.count.schema=/dev/zero".to_owned(), "must be at most 1 MiB"),
         ] {
             let found = with(&schema);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::layers::unreadable;
 use super::reader::Section;
 use super::tree::{Node, Table};
 
@@ -22,7 +23,7 @@ pub(super) fn hidden() -> String {
 
 /// The secret in a file, without the newline at its end.
 pub(super) fn from_file(path: &Path) -> Result<SecretString, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     let text = text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
     if text.is_empty() { Err("is an empty file".to_owned()) } else { Ok(text.into()) }
 }
@@ -202,7 +203,10 @@ mod tests {
     fn a_secret_file_must_hold_a_secret() {
         let found = faults(&["mail.smtp_password_file=/nonexistent/password"]);
         assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("--set: mail.smtp_password_file: cannot be read: "), "{found:?}");
+        assert!(
+            found[0].starts_with("--set: mail.smtp_password_file: /nonexistent/password cannot be read: "),
+            "{found:?}"
+        );
         let empty = written("\n");
         let found = faults(&[&format!("mail.smtp_password_file={}", empty.path().display())]);
         assert_eq!(found, ["--set: mail.smtp_password_file: is an empty file"]);
