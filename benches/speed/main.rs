@@ -22,6 +22,10 @@ use std::process::ExitCode;
 
 use support::{Size, bare};
 
+/// That of the program, so that a baseline does not lose for the sake of another allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Bench = fn(Size);
 type Role = fn(&[String]);
 
