@@ -10,7 +10,7 @@ use super::flow::{Configured, Flow};
 use crate::clock::Clock;
 use crate::job::{NOTICES, QueueName, RateLimit};
 use crate::metrics::QueueMeter;
-use crate::queue::Queue;
+use crate::queue::{Delivery, Queue};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How much the newest second weighs in the measured throughput.
@@ -40,6 +40,8 @@ pub(crate) struct Line {
     pub(crate) meter: QueueMeter,
     /// Rung when a job gets another due time.
     pub(crate) due_changed: Notify,
+    /// Jobs that were taken out of it to be run.
+    taken: AtomicU64,
     finished: AtomicU64,
     measured: AtomicU64,
     /// Jobs per second, as the bits of an `f64`.
@@ -62,6 +64,7 @@ impl Line {
             flow: Flow::new(Configured { concurrency, rate_limit }, clock),
             meter,
             due_changed: Notify::new(),
+            taken: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             measured: AtomicU64::new(0),
             throughput: AtomicU64::new(0),
@@ -71,6 +74,30 @@ impl Line {
     /// Whether notices wait here, and nothing else.
     pub(crate) fn is_of_notices(&self) -> bool {
         self.name.as_str() == NOTICES
+    }
+
+    /// The next job, if one waits and may begin without a further look. All others are left to the dispatcher.
+    pub(crate) fn next_at_once(&self) -> Option<Delivery> {
+        if !self.flow.is_free() {
+            return None;
+        }
+        let delivery = self.queue.try_next()?;
+        // Once more: the queue may have been paused before that job came. The drop gives it back.
+        if !self.flow.is_free() {
+            return None;
+        }
+        self.took_one();
+        Some(delivery)
+    }
+
+    /// A job was taken out of this queue to be run.
+    pub(crate) fn took_one(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many jobs were taken out of it since the start.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// A job of this queue came to its end.

@@ -116,7 +116,12 @@ impl Leash {
 
     /// Gives the place among the running ones back although the attempt has not ended.
     pub(crate) fn let_go(&self) {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.take_place());
+    }
+
+    /// The place among the running ones, unless it was given back.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

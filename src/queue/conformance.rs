@@ -26,6 +26,7 @@ pub async fn check(make: impl Fn(usize) -> Box<dyn Queue>) {
     delivers_again_what_was_not_acked(&*make(3)).await;
     loses_nothing_in_a_dropped_wait(&*make(3)).await;
     can_be_asked_without_waiting(&*make(3)).await;
+    wakes_who_waits_although_others_ask(&*make(3)).await;
     can_be_asked_for_room_without_waiting(&*make(2)).await;
     survives_its_consumer(&*make(3)).await;
     closes_in_order(&*make(3)).await;
@@ -84,19 +85,41 @@ async fn is_bounded(queue: &dyn Queue) {
 /// Asking without waiting may find nothing although there is something, but takes nothing twice and loses nothing.
 async fn can_be_asked_without_waiting(queue: &dyn Queue) {
     let mut consumer = queue.consume();
-    assert!(consumer.try_next().is_none());
-    push(queue, 1).await;
-    push(queue, 2).await;
+    assert!(queue.try_next().is_none());
+    for n in 1..=3 {
+        push(queue, n).await;
+    }
     let mut seen = vec![take(&mut *consumer).await];
-    match consumer.try_next() {
+    match queue.try_next() {
         Some(delivery) => {
             seen.push(delivery.id());
             delivery.ack();
         }
         None => seen.push(take(&mut *consumer).await),
     }
-    assert_eq!(seen, [id(1), id(2)]);
-    assert!(consumer.try_next().is_none());
+    // What is given back is found by whoever asks next.
+    if let Some(delivery) = queue.try_next() {
+        assert_eq!(delivery.id(), id(3));
+        drop(delivery);
+    }
+    seen.push(take(&mut *consumer).await);
+    assert_eq!(seen, [id(1), id(2), id(3)]);
+    assert!(queue.try_next().is_none());
+}
+
+/// Whoever waits for an id is not kept waiting by others who ask without waiting.
+async fn wakes_who_waits_although_others_ask(queue: &dyn Queue) {
+    let mut consumer = queue.consume();
+    let mut waiting = pin!(consumer.next());
+    assert!(waits(&mut waiting).await);
+    assert!(queue.try_next().is_none());
+    push(queue, 1).await;
+    if let Some(delivery) = queue.try_next() {
+        delivery.ack();
+        assert!(waits(&mut waiting).await, "it was taken by another one");
+        push(queue, 2).await;
+    }
+    in_time("the next id", waiting).await.expect("the queue is not at its end").ack();
 }
 
 async fn gives_back_dropped_slots(queue: &dyn Queue) {

@@ -1,6 +1,7 @@
 //! A queue in the memory of this process: one bounded tokio channel.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Closed, Consumer, Delivery, Queue, Receipt, ReserveManyError, Room, Slot};
 use crate::job::JobId;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Mutex, PoisonError};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A bounded queue that lives and dies with the process.
 pub struct MemoryQueue {
@@ -22,8 +23,11 @@ pub struct MemoryQueue {
 
 struct Shared {
     capacity: usize,
-    /// The receiving end outlives its consumer, so that a dispatcher that died can be replaced.
-    receiver: Arc<AsyncMutex<mpsc::Receiver<JobId>>>,
+    /// Held for a poll or a look, never while somebody waits.
+    receiver: Mutex<mpsc::Receiver<JobId>>,
+    /// Whose turn it is to wait at the receiver, which wakes but one. It outlives its consumer, so that a dispatcher that
+    /// died can be replaced.
+    waits: Arc<AsyncMutex<()>>,
     closed: CancellationToken,
     /// Turns given out so far.
     given: AtomicU64,
@@ -38,10 +42,32 @@ struct Shared {
 }
 
 impl Shared {
+    fn receiver(&self) -> MutexGuard<'_, mpsc::Receiver<JobId>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An id was received: it is in front of nobody, and its place is free.
     fn took_one(&self) {
         self.gone.fetch_add(1, Ordering::Relaxed);
         self.freed();
+    }
+
+    /// What was given back, if something was.
+    fn returned(self: &Arc<Self>) -> Option<Delivery> {
+        let id = self.returned.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+        Some(self.deliver(id))
+    }
+
+    /// What has come, if something has.
+    fn received(self: &Arc<Self>) -> Option<Delivery> {
+        let id = self.receiver().try_recv().ok()?;
+        self.took_one();
+        Some(self.deliver(id))
+    }
+
+    fn deliver(self: &Arc<Self>, id: JobId) -> Delivery {
+        let receipt: Arc<Self> = Arc::clone(self);
+        Delivery::new(id, receipt)
     }
 
     /// A place has become free.
@@ -71,7 +97,8 @@ impl MemoryQueue {
         let (sender, receiver) = mpsc::channel(capacity);
         let shared = Arc::new(Shared {
             capacity,
-            receiver: Arc::new(AsyncMutex::new(receiver)),
+            receiver: Mutex::new(receiver),
+            waits: Arc::default(),
             closed: CancellationToken::new(),
             given: AtomicU64::new(0),
             gone: AtomicU64::new(0),
@@ -154,7 +181,11 @@ impl Queue for MemoryQueue {
     }
 
     fn consume(&self) -> Box<dyn Consumer> {
-        Box::new(MemoryConsumer { shared: Arc::clone(&self.shared), receiver: None })
+        Box::new(MemoryConsumer { shared: Arc::clone(&self.shared), turn: None })
+    }
+
+    fn try_next(&self) -> Option<Delivery> {
+        self.shared.returned().or_else(|| self.shared.received())
     }
 
     fn close(&self) {
@@ -215,76 +246,50 @@ impl Drop for MemoryRoom {
 struct MemoryConsumer {
     shared: Arc<Shared>,
     /// Held from the first wait on, so that the order of one consumer is the order of the queue.
-    receiver: Option<OwnedMutexGuard<mpsc::Receiver<JobId>>>,
-}
-
-impl MemoryConsumer {
-    fn deliver(&self, id: JobId) -> Delivery {
-        Delivery::new(id, Box::new(MemoryReceipt(Arc::clone(&self.shared))))
-    }
-
-    fn returned(&self) -> Option<Delivery> {
-        let id = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-        Some(self.deliver(id))
-    }
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Consumer for MemoryConsumer {
     fn next(&mut self) -> BoxFuture<'_, Option<Delivery>> {
         async move {
-            let shared = Arc::clone(&self.shared);
-            if self.receiver.is_none() {
-                self.receiver = Some(Arc::clone(&shared.receiver).lock_owned().await);
+            let shared = &self.shared;
+            if self.turn.is_none() {
+                self.turn = Some(Arc::clone(&shared.waits).lock_owned().await);
             }
             loop {
-                if let Some(delivery) = self.returned() {
+                if let Some(delivery) = shared.returned() {
                     return Some(delivery);
                 }
-                let receiver = self.receiver.as_mut()?;
-                if shared.closed.is_cancelled() {
+                let is_closed = shared.closed.is_cancelled();
+                if is_closed {
                     // Slots that were given out can still be used: the channel ends when the last one is gone.
-                    receiver.close();
+                    shared.receiver().close();
                 }
-                let received = match receiver.try_recv() {
-                    Ok(id) => Some(id),
-                    Err(mpsc::error::TryRecvError::Empty) => tokio::select! {
-                        biased;
-                        id = receiver.recv() => id,
-                        () = shared.closed.cancelled(), if !receiver.is_closed() => continue,
-                        () = shared.returned_some.notified() => continue,
-                    },
-                    Err(mpsc::error::TryRecvError::Disconnected) => None,
+                let received = tokio::select! {
+                    biased;
+                    id = poll_fn(|cx| shared.receiver().poll_recv(cx)) => id,
+                    () = shared.closed.cancelled(), if !is_closed => continue,
+                    () = shared.returned_some.notified() => continue,
                 };
                 return match received {
                     Some(id) => {
                         shared.took_one();
-                        Some(self.deliver(id))
+                        Some(shared.deliver(id))
                     }
-                    None => self.returned(),
+                    None => shared.returned(),
                 };
             }
         }
         .boxed()
     }
-
-    fn try_next(&mut self) -> Option<Delivery> {
-        if let Some(delivery) = self.returned() {
-            return Some(delivery);
-        }
-        let id = self.receiver.as_mut()?.try_recv().ok()?;
-        self.shared.took_one();
-        Some(self.deliver(id))
-    }
 }
 
-struct MemoryReceipt(Arc<Shared>);
+impl Receipt for Shared {
+    fn ack(&self, _: JobId) {}
 
-impl Receipt for MemoryReceipt {
-    fn ack(self: Box<Self>, _: JobId) {}
-
-    fn release(self: Box<Self>, id: JobId) {
-        self.0.returned.lock().unwrap_or_else(PoisonError::into_inner).push_back(id);
-        self.0.returned_some.notify_one();
+    fn release(&self, id: JobId) {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push_back(id);
+        self.returned_some.notify_one();
     }
 }
 

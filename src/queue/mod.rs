@@ -9,6 +9,8 @@ pub mod conformance;
 
 pub use memory::MemoryQueue;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use crate::job::JobId;
@@ -41,6 +43,13 @@ pub trait Queue: Send + Sync + 'static {
     /// Takes part in emptying the queue. What several consumers receive is disjoint.
     fn consume(&self) -> Box<dyn Consumer>;
 
+    /// The next id, if there is one at this very moment, whoever else waits for it. Unlike a [`Consumer::next`] that is
+    /// polled and dropped, it leaves nothing behind that would be woken. Default: a backend that cannot tell says that there
+    /// is none.
+    fn try_next(&self) -> Option<Delivery> {
+        None
+    }
+
     /// Refuses further reservations; slots that were given out can still be used. Consumers receive what is left and
     /// then the end.
     fn close(&self);
@@ -63,12 +72,6 @@ pub trait Consumer: Send {
     ///
     /// Safe: an id that was received is never lost in a wait that is dropped.
     fn next(&mut self) -> BoxFuture<'_, Option<Delivery>>;
-
-    /// The next id, if there is one at this very moment. Unlike a [`Self::next`] that is polled and dropped, it leaves
-    /// nothing behind that would be woken. Default: a backend that cannot tell says that there is none.
-    fn try_next(&mut self) -> Option<Delivery> {
-        None
-    }
 }
 
 /// The queue takes no more.
@@ -121,20 +124,20 @@ impl Slot {
 #[must_use = "a delivery that is dropped is delivered again"]
 pub struct Delivery {
     id: JobId,
-    receipt: Option<Box<dyn Receipt>>,
+    receipt: Option<Arc<dyn Receipt>>,
 }
 
-/// What a backend does when a delivery is done with.
-pub trait Receipt: Send {
+/// What a backend does when a delivery is done with. One that can do with the id alone gives out the same receipt for all.
+pub trait Receipt: Send + Sync {
     /// The id needs no worker any more.
-    fn ack(self: Box<Self>, id: JobId);
+    fn ack(&self, id: JobId);
     /// The id needs another worker.
-    fn release(self: Box<Self>, id: JobId);
+    fn release(&self, id: JobId);
 }
 
 impl Delivery {
     /// A delivery of a backend.
-    pub fn new(id: JobId, receipt: Box<dyn Receipt>) -> Self {
+    pub fn new(id: JobId, receipt: Arc<dyn Receipt>) -> Self {
         Self { id, receipt: Some(receipt) }
     }
 

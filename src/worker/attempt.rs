@@ -1,4 +1,4 @@
-//! One attempt, from the delivery to its settling.
+//! One attempt, from its start to its settling.
 //!
 //! Whatever ends the attempt (a return, an error, a timeout, a panic, a cancel, the end of the server), it leaves here
 //! as one [`Ending`] and is settled once.
@@ -15,8 +15,7 @@ use tracing::Instrument as _;
 use super::pool::Desk;
 use crate::handler::{Context, Failure, KindSettings, Outcome, Registered};
 use crate::job::{AttemptOutcome, Ending, Job, JobError, JobId, KeptSpec, KindName, ResultSlot, truncate};
-use crate::jobs::{Leash, Place, Started};
-use crate::queue::Delivery;
+use crate::jobs::{Leash, Place};
 use crate::store::ApplyError;
 use crate::telemetry::spans;
 
@@ -26,8 +25,6 @@ const LONGEST_SNOOZE: Duration = Duration::from_hours(366 * 24);
 /// How long the reason of a skip may be, in bytes; the rest is cut.
 const REASON_BYTES: usize = 1_024;
 
-/// How long a job that could not be started rests before it is delivered again.
-const START_REST: Duration = Duration::from_secs(1);
 /// How long the end of an attempt rests before the store is asked again to keep it. Without the last of them it stays as
 /// running until the drain, and is then run again.
 const SETTLE_RESTS: [Duration; 4] = [
@@ -39,36 +36,16 @@ const SETTLE_RESTS: [Duration; 4] = [
 
 type Returned = std::thread::Result<Result<Outcome, Failure>>;
 
-/// Runs the job of a delivery once. The place is held until the job is settled.
-pub(super) async fn run(desk: Arc<Desk>, place: Place, delivery: Delivery) {
-    // Made before everything was told to stop, and come to run after that: the delivery is given back.
-    if desk.stop.hard.is_cancelled() {
-        return;
-    }
-    let error = match AssertUnwindSafe(desk.jobs.start(delivery.id())).catch_unwind().await {
-        Ok(Ok(Started::Run(job))) => {
-            run_job(&desk, job, place).await;
-            return delivery.ack();
-        }
-        Ok(Ok(Started::Leave)) => return delivery.ack(),
-        Ok(Err(error)) => desk.chain(&error),
-        Err(panic) => format!("panic: {}", panic_message(&*panic)),
-    };
-    tracing::error!(job = %delivery.id(), error, "job could not be started");
-    // The place is kept meanwhile: a store that does not answer must not be asked as fast as a core can ask.
-    rest(&desk, START_REST).await;
-    // Given back to the queue by the drop of the delivery.
-}
-
 /// Waits, unless everything is to stop.
-async fn rest(desk: &Desk, rest: Duration) {
+pub(super) async fn rest(desk: &Desk, rest: Duration) {
     tokio::select! {
         () = desk.stop.hard.cancelled() => {}
         () = tokio::time::sleep(rest) => {}
     }
 }
 
-async fn run_job(desk: &Desk, job: Arc<Job>, place: Place) {
+/// Runs a job that was started, and gives back the place, unless somebody has let go of it meanwhile.
+pub(super) async fn run(desk: &Desk, job: Arc<Job>, place: Place) -> Option<Place> {
     let registered = desk.jobs.registry().get(job.spec.kind.as_str());
     let cancel_grace = registered.map_or(Duration::ZERO, |registered| registered.settings.cancel_grace);
     let running = desk.jobs.running();
@@ -100,6 +77,7 @@ async fn run_job(desk: &Desk, job: Arc<Job>, place: Place) {
     // Let go of the row first: it is then changed where it is, and not in a copy.
     drop(job);
     settle(desk, &run, ending).await;
+    leash.take_place()
 }
 
 /// Forgets an attempt, and gives its place back, however it is left.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pool::Desk;
-use super::{attempt, turnstile};
+use super::{stint, turnstile};
 use crate::jobs::Line;
 
 /// How long jobs gather when they come at a high pace; and what that is, in jobs per millisecond, and over what time.
@@ -16,6 +16,7 @@ const MEASURING: Duration = Duration::from_millis(8);
 /// so that at a high pace they are left to gather for a moment. At a low one each is taken at once.
 struct Pace {
     since: Duration,
+    /// How many had been taken by then.
     taken: u64,
     high: bool,
     /// What may gather without filling the queue: a quarter of its room.
@@ -23,30 +24,28 @@ struct Pace {
 }
 
 impl Pace {
-    fn took_one(&mut self) {
-        self.taken += 1;
-    }
-
     /// Whether more came over the last few milliseconds than it is worth to be woken for, and there is room for them.
-    fn is_high(&mut self, elapsed: Duration) -> bool {
+    /// `taken` is how many were taken since the start.
+    fn is_high(&mut self, elapsed: Duration, taken: u64) -> bool {
         let measured = elapsed.saturating_sub(self.since);
         if measured >= MEASURING {
-            let taken = u128::from(self.taken);
+            let newly = u128::from(taken - self.taken);
             let millis = measured.as_millis();
-            self.high = taken >= millis * HIGH_PACE && taken <= millis * self.room;
+            self.high = newly >= millis * HIGH_PACE && newly <= millis * self.room;
             self.since = elapsed;
-            self.taken = 0;
+            self.taken = taken;
         }
         self.high
     }
 }
 
-/// Takes the ids of a queue until it is closed and empty, and has each of them run. Of a queue that is paused it takes none.
+/// Takes the ids of a queue until it is closed and empty, and has each of them run; those apart which attempts that have a
+/// place take themselves. Of a queue that is paused it takes none.
 pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
     let mut consumer = line.queue.consume();
     let clock = desk.jobs.clock().clone();
     let room = (line.queue.capacity() / 4) as u128;
-    let mut pace = Pace { since: clock.elapsed(), taken: 0, high: false, room };
+    let mut pace = Pace { since: clock.elapsed(), taken: line.taken(), high: false, room };
     let mut stopped = std::pin::pin!(desk.stop.hard.cancelled());
     // A dispatcher that died may have been replaced during a pause.
     let mut may_be_paused = true;
@@ -61,17 +60,17 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
             return;
         }
         may_be_paused = false;
-        let delivery = match consumer.try_next() {
+        let delivery = match line.queue.try_next() {
             Some(delivery) => Some(delivery),
             None => {
-                if pace.is_high(clock.elapsed()) {
+                if pace.is_high(clock.elapsed(), line.taken()) {
                     tokio::select! {
                         biased;
                         () = &mut stopped => return,
                         () = tokio::time::sleep(GATHERING) => {}
                     }
                 }
-                match consumer.try_next() {
+                match line.queue.try_next() {
                     Some(delivery) => Some(delivery),
                     None => tokio::select! {
                         biased;
@@ -85,8 +84,8 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
                 }
             }
         };
-        pace.took_one();
         let Some(delivery) = delivery else { return };
+        line.took_one();
         let place = if line.flow.is_free() {
             place
         } else {
@@ -98,7 +97,11 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
         };
         let attempts = if line.is_of_notices() { &desk.notices } else { &desk.attempts };
         // Boxed: a task is moved several times on its way to where it stays.
-        attempts.spawn(Box::pin(attempt::run(Arc::clone(&desk), place, delivery)));
+        attempts.spawn(Box::pin(stint::run(Arc::clone(&desk), Arc::clone(&line), place, delivery)));
+        // At a high pace jobs are small: that task takes what else has gathered, before another one is made for it.
+        if pace.high {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -109,9 +112,10 @@ mod tests {
     #[test]
     fn the_pace_is_high_only_while_many_jobs_come() {
         let mut pace = Pace { since: Duration::ZERO, taken: 0, high: false, room: 250 };
+        let mut taken = 0;
         let mut take = |jobs: u64, elapsed| {
-            (0..jobs).for_each(|_| pace.took_one());
-            pace.is_high(Duration::from_millis(elapsed))
+            taken += jobs;
+            pace.is_high(Duration::from_millis(elapsed), taken)
         };
         assert!(!take(1_000, 7), "it is not known yet");
         assert!(take(0, 8));

@@ -8,6 +8,7 @@ mod due;
 mod pool;
 mod pulse;
 mod recurring;
+mod stint;
 mod supervisor;
 mod turnstile;
 

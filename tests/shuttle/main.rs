@@ -40,6 +40,10 @@ const PCT: usize = 1_500;
 
 const TESTS: &[(&str, fn())] = &[
     ("slots::every_id_arrives_once_and_the_end_is_seen", slots::every_id_arrives_once_and_the_end_is_seen),
+    (
+        "slots::who_waits_and_who_only_looks_share_what_comes",
+        slots::who_waits_and_who_only_looks_share_what_comes,
+    ),
     ("slots::who_waits_for_room_is_woken", slots::who_waits_for_room_is_woken),
     ("slots::what_was_given_back_is_delivered_again", slots::what_was_given_back_is_delivered_again),
     ("table::a_run_is_settled_once_whoever_comes", table::a_run_is_settled_once_whoever_comes),
@@ -51,6 +55,10 @@ const TESTS: &[(&str, fn())] = &[
     ("places::no_more_are_taken_than_there_are", places::no_more_are_taken_than_there_are),
     ("places::everybody_gets_a_place_in_the_end", places::everybody_gets_a_place_in_the_end),
     ("places::what_comes_after_a_pause_does_not_begin", places::what_comes_after_a_pause_does_not_begin),
+    (
+        "places::what_comes_after_a_pause_is_not_taken_at_once",
+        places::what_comes_after_a_pause_is_not_taken_at_once,
+    ),
     ("gate::nothing_changes_behind_the_seal", gate::nothing_changes_behind_the_seal),
 ];
 

@@ -99,3 +99,33 @@ pub(crate) fn what_comes_after_a_pause_does_not_begin() {
         });
     });
 }
+
+/// As an attempt that is over, and goes on with what waits.
+pub(crate) fn what_comes_after_a_pause_is_not_taken_at_once() {
+    check(|| {
+        block_on(async {
+            let jobs = service(4);
+            let worker = spawn({
+                let jobs = jobs.clone();
+                async move {
+                    let line = jobs.lines().next().unwrap();
+                    for _ in 0..2 {
+                        assert!(line.next_at_once().is_none(), "posted after the pause, and begun");
+                        shuttle::future::yield_now().await;
+                    }
+                }
+            });
+            let pause = QueuePatch { paused: Patch::To(true), ..QueuePatch::default() };
+            jobs.patch_queue("default", &pause).await.unwrap();
+            let id = jobs.submit(job()).await.unwrap().id();
+            worker.await.unwrap();
+            jobs.resume_queue("default").await.unwrap();
+            let line = jobs.lines().next().unwrap();
+            assert_eq!(
+                line.next_at_once().map(|delivery| delivery.id()),
+                Some(id),
+                "given back, if it was taken"
+            );
+        });
+    });
+}

@@ -71,6 +71,43 @@ pub(crate) fn every_id_arrives_once_and_the_end_is_seen() {
     });
 }
 
+pub(crate) fn who_waits_and_who_only_looks_share_what_comes() {
+    check(|| {
+        block_on(async {
+            let queue = Arc::new(MemoryQueue::new(2));
+            let producer = spawn({
+                let queue = Arc::clone(&queue);
+                async move {
+                    for n in 0..4 {
+                        queue.reserve().await.unwrap().push(id(n));
+                    }
+                    queue.close();
+                }
+            });
+            let looker = spawn({
+                let queue = Arc::clone(&queue);
+                async move {
+                    let mut seen = Vec::new();
+                    for _ in 0..3 {
+                        if let Some(delivery) = queue.try_next() {
+                            seen.push(delivery.id());
+                            delivery.ack();
+                        }
+                        shuttle::future::yield_now().await;
+                    }
+                    seen
+                }
+            });
+            // Whoever waits sees the end, however much the other one has taken from under its eyes.
+            let mut seen = empty(&queue).await;
+            seen.extend(looker.await.unwrap());
+            producer.await.unwrap();
+            seen.sort();
+            assert_eq!(seen, [id(0), id(1), id(2), id(3)], "each has arrived, once");
+        });
+    });
+}
+
 pub(crate) fn who_waits_for_room_is_woken() {
     check(|| {
         block_on(async {

@@ -1,7 +1,7 @@
 //! The order of writes: an id is in its queue only when its row says that it is. A worker that is quick would otherwise
 //! find a job that it may not start, and leave it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use backroom::handler::{Failure, Outcome};
@@ -97,4 +97,25 @@ async fn an_id_is_pushed_after_its_row_is_written() {
     let never = rig.run(job("never")).await;
     rig.jobs.retry(never.id()).await.unwrap();
     assert_eq!(rig.end(never.id()).await.attempts.len(), 2);
+}
+
+/// Whoever has a place goes on with what waits: neither a task nor a wake-up of the dispatcher is spent on each job.
+#[tokio::test(start_paused = true)]
+async fn one_task_runs_what_waits_for_its_place() {
+    let tasks = Arc::new(Mutex::new(Vec::new()));
+    let setup = Setup { queues: vec![("default", Arc::new(MemoryQueue::new(100)), 1)], ..Setup::default() };
+    let rig = setup.start({
+        let tasks = Arc::clone(&tasks);
+        move |_, _| {
+            tasks.lock().unwrap().push(tokio::task::id());
+            Box::pin(async { Ok(Outcome::done()) })
+        }
+    });
+    let accepted = rig.jobs.submit_all((0..100).map(job).collect()).await.unwrap();
+    for job in accepted {
+        rig.end(job.id()).await;
+    }
+    let tasks = tasks.lock().unwrap();
+    assert_eq!(tasks.len(), 100);
+    assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
 }
