@@ -16,10 +16,10 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 /// What there is to look at before a job begins. Nothing, mostly; whoever starts jobs asks for nothing else then.
 const PAUSED: u8 = 1;
 const LIMITED: u8 = 2;
-/// There are fewer places than before, so that one that is held while nothing is to be done may be one too many.
+/// There are fewer places than before, so that one that is held may be one too many.
 const SHRUNK: u8 = 4;
 
-/// The one through whom the jobs of a queue begin looks here; everybody else sets and asks.
+/// Who takes a job out of the queue to begin it looks here; everybody else sets and asks.
 pub(crate) struct Flow {
     flags: AtomicU8,
     /// Rung when something was changed.
@@ -131,7 +131,11 @@ impl Flow {
         let mut dials = self.dials();
         let now = self.clock.now();
         dials.in_hand = Some(InHand { job, at: None });
-        if self.flags.fetch_and(!SHRUNK, Ordering::AcqRel) & SHRUNK != 0 {
+        if self.flags.load(Ordering::Acquire) & SHRUNK != 0 {
+            // As long as more are taken than there are, nobody else may go on with his.
+            if !self.places.are_exceeded() {
+                self.flags.fetch_and(!SHRUNK, Ordering::AcqRel);
+            }
             return Step::Retake;
         }
         if let Some(pause) = dials.pause.as_ref().filter(|pause| pause.holds_at(now)) {
@@ -233,7 +237,7 @@ impl Flow {
         }
     }
 
-    /// Lets the one who starts jobs see what was changed.
+    /// Lets those who start jobs see what was changed.
     fn show(&self, dials: &Dials) {
         for (flag, is) in [(PAUSED, dials.pause.is_some()), (LIMITED, dials.throttle.is_some())] {
             if is {

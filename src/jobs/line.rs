@@ -86,12 +86,12 @@ impl Line {
         if !self.flow.is_free() {
             return None;
         }
-        self.took_one();
+        self.note_taken();
         Some(delivery)
     }
 
     /// A job was taken out of this queue to be run.
-    pub(crate) fn took_one(&self) {
+    pub(crate) fn note_taken(&self) {
         self.taken.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -55,6 +55,12 @@ impl Places {
         }
     }
 
+    /// Whether more are taken than there are.
+    pub(crate) fn are_exceeded(&self) -> bool {
+        let state = self.state.load(Ordering::Acquire);
+        state & TAKEN > state >> LIMIT
+    }
+
     /// How many there are.
     pub(crate) fn limit(&self) -> usize {
         (self.state.load(Ordering::Acquire) >> LIMIT) as usize

@@ -23,10 +23,10 @@ pub struct MemoryQueue {
 
 struct Shared {
     capacity: usize,
-    /// Held for a poll or a look, never while somebody waits.
+    /// Held for a poll or a look, never while somebody waits; but for the moment in which a sender that has begun ends.
     receiver: Mutex<mpsc::Receiver<JobId>>,
-    /// Whose turn it is to wait at the receiver, which wakes but one. It outlives its consumer, so that a dispatcher that
-    /// died can be replaced.
+    /// Whose turn it is to wait at the receiver, which wakes only who asked last. It outlives its consumer, so that a
+    /// dispatcher that died can be replaced.
     waits: Arc<AsyncMutex<()>>,
     closed: CancellationToken,
     /// Turns given out so far.
@@ -245,7 +245,7 @@ impl Drop for MemoryRoom {
 
 struct MemoryConsumer {
     shared: Arc<Shared>,
-    /// Held from the first wait on, so that the order of one consumer is the order of the queue.
+    /// Held from the first wait on.
     turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -296,6 +296,23 @@ impl Receipt for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_given_back_goes_out_first() {
+        let queue = MemoryQueue::new(3);
+        let id = |n| JobId::from_uuid(uuid::Uuid::from_u128(n));
+        for n in 1..=3 {
+            queue.reserve().await.unwrap().push(id(n));
+        }
+        drop(queue.try_next().unwrap());
+        assert_eq!(queue.depth(), 3);
+        drop(queue.consume().next().await.unwrap());
+        for n in 1..=3 {
+            let delivery = queue.try_next().unwrap();
+            assert_eq!(delivery.id(), id(n));
+            delivery.ack();
+        }
+    }
 
     #[tokio::test]
     async fn conforms() {

@@ -39,8 +39,8 @@ impl Pace {
     }
 }
 
-/// Takes the ids of a queue until it is closed and empty, and has each of them run; those apart which attempts that have a
-/// place take themselves. Of a queue that is paused it takes none.
+/// Takes the ids of a queue until it is closed and empty, and has each of them run; apart from those which a stint takes that
+/// has its place already. Of a queue that is paused it takes none.
 pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
     let mut consumer = line.queue.consume();
     let clock = desk.jobs.clock().clone();
@@ -85,7 +85,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
             }
         };
         let Some(delivery) = delivery else { return };
-        line.took_one();
+        line.note_taken();
         let place = if line.flow.is_free() {
             place
         } else {
@@ -100,7 +100,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
         attempts.spawn(Box::pin(stint::run(Arc::clone(&desk), Arc::clone(&line), place, delivery)));
         // At a high pace jobs are small: that task takes what else has gathered, before another one is made for it.
         if pace.high {
-            tokio::task::yield_now().await;
+            stint::let_others().await;
         }
     }
 }

@@ -289,6 +289,15 @@ impl Queue for FaultyQueue {
     fn consume(&self) -> Box<dyn Consumer> {
         Box::new(FaultyConsumer { inner: self.inner.consume(), plan: Arc::clone(&self.plan) })
     }
+    fn try_next(&self) -> Option<Delivery> {
+        let delivery = self.inner.try_next()?;
+        match self.plan.strike(Arrow::Next) {
+            None | Some(Fault::Late(_)) => Some(delivery),
+            Some(Fault::Panics) => panic!("the queue panics at Next"),
+            // Given back.
+            Some(_) => None,
+        }
+    }
     fn close(&self) {
         self.inner.close();
     }

@@ -201,6 +201,29 @@ async fn a_place_that_is_held_for_nothing_is_given_back_when_there_are_fewer() {
     rig.end(two).await;
 }
 
+/// Who ends with a place that is one too many does not go on with what waits, whoever has what is next in hand.
+#[tokio::test(start_paused = true)]
+async fn no_place_that_is_too_many_is_used_again() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (rig, order) = noting(20, 4, Some(Arc::clone(&gate)));
+    rig.submit_numbers(0..3).await;
+    rig.idle().await;
+    rig.jobs.pause_queue("default", None, None).await.unwrap();
+    rig.idle().await;
+    let ids = rig.submit_numbers(3..13).await;
+    rig.jobs.set_concurrency("default", 1).await.unwrap();
+    rig.jobs.resume_queue("default").await.unwrap();
+    rig.idle().await;
+    for running in [3, 2, 1, 1, 1] {
+        assert_eq!(rig.pool.running(), running);
+        gate.add_permits(1);
+        rig.idle().await;
+    }
+    gate.add_permits(20);
+    rig.end(ids[9]).await;
+    assert_eq!(*order.lock().unwrap(), (0..13).collect::<Vec<_>>());
+}
+
 /// How many run, and the most that did.
 #[derive(Default)]
 struct Crowd {

@@ -119,3 +119,26 @@ async fn one_task_runs_what_waits_for_its_place() {
     assert_eq!(tasks.len(), 100);
     assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
 }
+
+/// However much waits, others have the thread in between.
+#[tokio::test(start_paused = true)]
+async fn a_long_line_lets_others_at_the_thread() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let setup = Setup { queues: vec![("default", Arc::new(MemoryQueue::new(100)), 1)], ..Setup::default() };
+    let rig = setup.start({
+        let order = Arc::clone(&order);
+        move |input, _| {
+            order.lock().unwrap().push(input.as_u64().unwrap());
+            if input == 0 {
+                let order = Arc::clone(&order);
+                tokio::spawn(async move { order.lock().unwrap().push(999) });
+            }
+            Box::pin(async { Ok(Outcome::done()) })
+        }
+    });
+    let accepted = rig.jobs.submit_all((0..100).map(job).collect()).await.unwrap();
+    rig.end(accepted[99].id()).await;
+    let order = order.lock().unwrap();
+    let at = order.iter().position(|who| *who == 999).unwrap();
+    assert!((1..=32).contains(&at), "{order:?}");
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backroom::handler::{Context, Outcome};
-use backroom::job::{LogLevel, StateName};
+use backroom::job::{LogLevel, NewJob, QueueName, StateName};
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig, Setup, entered, job, queue, retry, until};
@@ -187,4 +187,44 @@ async fn what_an_abandoned_handler_left_behind_is_not_heard() {
     let after = rig.get(given_up.id()).await;
     assert_eq!((after.progress.percent, after.sequence), (10, given_up.sequence));
     assert!(after.log.lines().is_empty());
+}
+
+/// A task that has just let others at its thread can be woken by another one: that which it has left may block.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_blocks_after_a_burst_holds_up_nobody_else() {
+    let (let_go, blocked) = channel();
+    let blocked: Arc<Mutex<Receiver<()>>> = Arc::new(Mutex::new(blocked));
+    let act = move |input: Value, _: Context| -> Ran {
+        let blocked = Arc::clone(&blocked);
+        Box::pin(async move {
+            if input == "block" {
+                let _ = blocked.lock().unwrap().recv();
+            }
+            Ok(Outcome::done())
+        })
+    };
+    let setup = Setup {
+        queues: vec![queue("default", 1_000, 2), queue("other", 1_000, 1)],
+        timeout: Duration::from_hours(1),
+        ..Setup::default()
+    };
+    let rig = setup.start(act);
+    let other = |input: Value| {
+        let mut new = job(input);
+        new.queue = Some(QueueName::new("other").unwrap());
+        new
+    };
+    for _ in 0..20 {
+        let burst = |to: fn(Value) -> NewJob| (0..500).map(|n| to(n.into())).collect();
+        rig.jobs.submit_all(burst(job)).await.unwrap();
+        rig.jobs.submit_all((0..500).map(|n: u32| other(n.into())).collect()).await.unwrap();
+        // Among them, on whatever thread.
+        let block = rig.submit(job("block")).await;
+        let (small, others) = (rig.submit(job("x")).await, rig.submit(other("x".into())).await);
+        for id in [small, others] {
+            assert_eq!(rig.end(id).await.state.name(), StateName::Completed);
+        }
+        let_go.send(()).unwrap();
+        rig.end(block).await;
+    }
 }
