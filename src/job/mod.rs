@@ -5,6 +5,7 @@
 mod attempts;
 mod canonical;
 mod course;
+mod done;
 mod flow;
 mod log;
 mod media_type;
@@ -26,6 +27,7 @@ pub(crate) use attempts::ATTEMPTS_KEPT;
 pub use attempts::{Attempt, Attempts};
 pub(crate) use canonical::canonical;
 pub use course::{Course, Progress};
+pub(crate) use done::Done;
 pub use flow::{CONCURRENCY, RateLimit};
 pub use log::{JobLog, LogLevel, LogLine};
 pub(crate) use media_type::is_media_type;

@@ -247,7 +247,8 @@ fn disables(notice: &Job) -> bool {
 }
 
 impl Told {
-    const NOTHING: Self = Self { notices: Vec::new(), made: 0, callback: Delivery::Pending, newest: None };
+    pub(super) const NOTHING: Self =
+        Self { notices: Vec::new(), made: 0, callback: Delivery::Pending, newest: None };
 
     /// The bytes of memory beside its own size.
     pub(super) fn bytes(&self) -> usize {

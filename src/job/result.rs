@@ -86,6 +86,16 @@ impl KeptResult {
         Bytes::from_owner(Arc::clone(&self.0)).slice(at..)
     }
 
+    /// The whole piece, to be copied.
+    pub(super) fn encoded(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A copy of a piece that [`Self::encoded`] gave.
+    pub(super) fn decode(encoded: &[u8]) -> Self {
+        Self(encoded.into())
+    }
+
     /// The bytes of memory that it takes.
     pub(super) fn weight(&self) -> usize {
         COUNTS + ALLOCATION + self.0.len()

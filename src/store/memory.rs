@@ -16,13 +16,16 @@ use super::ascending::Ascending;
 use super::budget::{Bounds, Budget, Load};
 use super::finished::{self, Finished, Retention};
 use super::notices::is_of_none;
+use super::row::Row;
 use super::shelf::{Keys, Shelf, lock};
-use super::unique::{Holders, Row, without};
+use super::unique::{Holders, Inserted, without};
 use super::{
     Answer, ApplyError, Counts, Due, Duplicate, Durability, Follow, InsertError, ListQuery, Page, Store,
     StoreError,
 };
-use crate::job::{Change, Hold, Job, JobId, KindName, LogLine, QueueName, StateName, Timestamp, UniqueKey};
+use crate::job::{
+    Change, Hold, Job, JobId, KindName, LogLine, QueueName, Refused, StateName, Timestamp, UniqueKey,
+};
 use crate::sync::{DashMap, Entry, Mutex};
 
 /// How many ids a list looks at, and how many jobs a sweep forgets, before it lets others at the index and the thread.
@@ -30,7 +33,7 @@ const STEP: usize = 256;
 
 /// A store that lives and dies with the process. How it keeps unique keys stands in `unique.rs`.
 pub struct MemoryStore {
-    pub(super) rows: DashMap<JobId, Arc<Job>, RandomState>,
+    pub(super) rows: DashMap<JobId, Row, RandomState>,
     pub(super) order: Mutex<Ascending<JobId>>,
     shelves: HashMap<QueueName, Shelf, RandomState>,
     pub(super) finished: Mutex<Finished>,
@@ -100,12 +103,12 @@ impl MemoryStore {
                 continue;
             }
             match self.insert_row(job, keys_of(job))? {
-                Row::Kept => {}
-                Row::HeldBy(holder) => {
+                Inserted::Kept => {}
+                Inserted::HeldBy(holder) => {
                     self.budget.give_back(load(&jobs[index..=index]));
                     duplicates.push(Duplicate { index, holder });
                 }
-                Row::Taken => {
+                Inserted::Taken => {
                     self.budget.give_back(load(&jobs[index..]));
                     for (_, inserted) in without(&duplicates, &jobs[..index]) {
                         self.remove_if(inserted.id(), |_| true);
@@ -117,19 +120,19 @@ impl MemoryStore {
         Ok(duplicates)
     }
 
-    pub(super) fn insert_row(&self, job: &Arc<Job>, keys: Keys) -> Result<Row, StoreError> {
+    pub(super) fn insert_row(&self, job: &Arc<Job>, keys: Keys) -> Result<Inserted, StoreError> {
         let now = job.spec.created_at;
         loop {
             let held_by = match self.rows.entry(job.id()) {
-                Entry::Occupied(_) => return Ok(Row::Taken),
+                Entry::Occupied(_) => return Ok(Inserted::Taken),
                 // Claimed and indexed while the row is held: who finds it by its key waits until it is there, and nobody
                 // can change it before the indexes know of it.
                 Entry::Vacant(entry) => match self.claim(job, keys.hold, now) {
                     Ok(()) => {
-                        let row = entry.insert(Arc::clone(job));
+                        let row = entry.insert(Row::Open(Arc::clone(job)));
                         lock(&self.order).insert(job.id());
-                        self.index(&row, None, Some(keys))?;
-                        return Ok(Row::Kept);
+                        self.index(job.id(), &row, None, Some(keys))?;
+                        return Ok(Inserted::Kept);
                     }
                     Err(holder) => holder,
                 },
@@ -137,7 +140,7 @@ impl MemoryStore {
             // Not inside the match: its guard may hold the very shard that the holder is in. Whoever has let go of the
             // key in between leaves it to the next round.
             if let Some(holder) = self.holding(held_by, now) {
-                return Ok(Row::HeldBy(holder));
+                return Ok(Inserted::HeldBy(holder));
             }
         }
     }
@@ -150,24 +153,29 @@ impl MemoryStore {
         notices: &Follow<'_>,
     ) -> Result<Arc<Job>, ApplyError> {
         let mut row = self.rows.get_mut(&id).ok_or(ApplyError::NotFound)?;
-        let before = Keys::of(&row);
+        // Nothing leads on from there.
+        let Some(job) = row.as_open_mut() else {
+            return Err(Refused { state: StateName::Completed, change: change.name() }.into());
+        };
+        let before = Keys::of(job);
         let retried = matches!(change, Change::Retry { .. } | Change::Redrive { .. });
         if retried {
-            self.claim(&row, Hold::Kept, at).map_err(ApplyError::KeyHeld)?;
+            self.claim(job, Hold::Kept, at).map_err(ApplyError::KeyHeld)?;
         }
         // Copies the job only while a reader holds it.
-        if let Err(refused) = Arc::make_mut(&mut row).apply(change, at) {
+        if let Err(refused) = Arc::make_mut(job).apply(change, at) {
             if retried {
-                lock(&self.holders).follow(&row, before.hold);
+                lock(&self.holders).follow(job, before.hold);
             }
             return Err(refused.into());
         }
         // Most jobs have nothing to do with notices, and pay for no more than this look.
-        let noticed = row.spec.notices.is_some();
-        let made = if noticed { self.follow(&mut row, notices) } else { Vec::new() };
-        let job = Arc::clone(&row);
-        let after = Keys::of(&job);
-        self.reindex(&job, before, after)?;
+        let noticed = job.spec.notices.is_some();
+        let made = if noticed { self.follow(job, notices) } else { Vec::new() };
+        let job = Arc::clone(job);
+        row.close();
+        let after = row.keys();
+        self.reindex(id, &row, before, after)?;
         drop(row);
         if noticed {
             self.keep_notices(&made);
@@ -187,15 +195,20 @@ impl MemoryStore {
     }
 
     /// Brings everything up to date with a row that has changed.
-    pub(super) fn reindex(&self, job: &Job, before: Keys, after: Keys) -> Result<(), StoreError> {
+    pub(super) fn reindex(&self, id: JobId, row: &Row, before: Keys, after: Keys) -> Result<(), StoreError> {
         self.budget.change(&before, &after);
-        self.index(job, Some(before), Some(after))
+        self.index(id, row, Some(before), Some(after))
     }
 
     /// Brings the indexes up to date with a row that has come, changed or gone.
-    fn index(&self, job: &Job, before: Option<Keys>, after: Option<Keys>) -> Result<(), StoreError> {
-        let id = job.id();
-        self.shelf(&job.spec.queue)?.note(id, before, after);
+    fn index(
+        &self,
+        id: JobId,
+        row: &Row,
+        before: Option<Keys>,
+        after: Option<Keys>,
+    ) -> Result<(), StoreError> {
+        self.shelf(row.queue())?.note(id, before, after);
         let end = |keys: Option<Keys>| keys.and_then(|keys| keys.end());
         if end(before) != end(after) {
             let mut index = lock(&self.finished);
@@ -207,9 +220,9 @@ impl MemoryStore {
             }
         }
         let hold = |keys: Option<Keys>| keys.map_or(Hold::Free, |keys| keys.hold);
-        if before.is_some() && hold(before) != hold(after) {
-            lock(&self.holders).follow(job, hold(after));
-        }
+        // What is done has none, and had none.
+        let job = row.as_open().filter(|_| before.is_some() && hold(before) != hold(after));
+        job.into_iter().for_each(|job| lock(&self.holders).follow(job, hold(after)));
         Ok(())
     }
 
@@ -243,18 +256,18 @@ impl MemoryStore {
 
     /// Removes a row, if it is still the one that finished at this time; says whether it was.
     pub(super) fn forget(&self, (at, id): finished::Entry) -> bool {
-        self.remove_if(id, |job| job.state.finished_at() == Some(at))
+        self.remove_if(id, |row| row.finished_at() == Some(at))
     }
 
-    fn remove_if(&self, id: JobId, really: impl Fn(&Job) -> bool) -> bool {
+    fn remove_if(&self, id: JobId, really: impl Fn(&Row) -> bool) -> bool {
         match self.rows.entry(id) {
-            Entry::Occupied(row) if really(row.get()) => {
-                let keys = Keys::of(row.get());
+            Entry::Occupied(entry) if really(entry.get()) => {
+                let (row, keys) = (entry.get(), entry.get().keys());
                 // While the row is held, as always; an unknown queue cannot be: it was looked up when it was inserted.
-                let _ = self.index(row.get(), Some(keys), None);
+                let _ = self.index(id, row, Some(keys), None);
                 self.budget.give_back(Load::of(std::iter::once(keys)));
                 lock(&self.order).remove(&id);
-                row.remove();
+                entry.remove();
                 true
             }
             Entry::Occupied(_) | Entry::Vacant(_) => false,
@@ -267,9 +280,9 @@ impl MemoryStore {
         loop {
             let ids: Vec<JobId> = lock(&self.order).before(before).take(STEP).copied().collect();
             for id in &ids {
-                let Some(job) = self.rows.get(id).map(|row| Arc::clone(&row)) else {
-                    continue;
-                };
+                // What is done is made a job for whoever asks for such ones.
+                let row = self.rows.get(id).filter(|row| query.filter.allows(row.state()));
+                let Some(job) = row.map(|row| row.job(*id)) else { continue };
                 if query.filter.matches(&job) {
                     if page.jobs.len() == query.limit {
                         page.next = page.jobs.last().map(|job| job.id());
@@ -316,7 +329,7 @@ impl Store for MemoryStore {
     }
 
     fn get(&self, id: JobId) -> Answer<'_, Result<Option<Arc<Job>>, StoreError>> {
-        Answer::now(Ok(self.rows.get(&id).map(|row| Arc::clone(&row))))
+        Answer::now(Ok(self.rows.get(&id).map(|row| row.job(id))))
     }
 
     fn apply_with<'a>(
@@ -330,7 +343,7 @@ impl Store for MemoryStore {
     }
 
     fn remove(&self, id: JobId, state: StateName) -> Answer<'_, Result<bool, StoreError>> {
-        Answer::now(Ok(self.remove_if(id, |job| job.state.name() == state)))
+        Answer::now(Ok(self.remove_if(id, |row| row.state() == state)))
     }
 
     fn due<'a>(
@@ -372,7 +385,8 @@ impl Store for MemoryStore {
             !job.state.is_terminal() || is_dead || job.hold() != Hold::Free
         };
         ids.iter()
-            .filter_map(|id| self.rows.get(id).map(|row| Arc::clone(&row)))
+            // What is done matters to nobody.
+            .filter_map(|id| self.rows.get(id)?.as_open().map(Arc::clone))
             .filter(|job| matters(job))
             .collect()
     }

@@ -81,12 +81,12 @@ fn line(bytes: usize) -> LogLine {
 fn sums(store: &MemoryStore) -> [u64; 3] {
     let mut sums = [0; 3];
     store.rows.iter().for_each(|row| {
-        let weight = row.weight() as u64;
+        let (weight, state) = (row.keys().bytes, row.state());
         sums[0] += weight;
-        if row.state.is_terminal() && row.state.name() != StateName::DeadLettered {
+        if state.is_terminal() && state != StateName::DeadLettered {
             sums[1] += weight;
         }
-        sums[2] += u64::from(!row.state.is_terminal());
+        sums[2] += u64::from(!state.is_terminal());
     });
     sums
 }
@@ -185,7 +185,7 @@ fn what_is_finished_makes_way_in_order() {
         run(&store, n * 3, ending, i64::try_from(n).unwrap());
     }
     assert_eq!(store.memory(), unbounded.memory(), "it is full, and nothing had to go");
-    let stands = |n: u128| store.rows.get(&id(n * 3)).map(|row| (row.state.name(), row.has_result()));
+    let stands = |n: u128| store.rows.get(&id(n * 3)).map(|row| (row.state(), row.keys().has_result));
     let completed = |has_result| Some((StateName::Completed, has_result));
     let mut next = 100;
     let mut accept = |bytes| {
@@ -224,10 +224,10 @@ fn a_settle_is_never_refused_and_memory_comes_back_below_the_limit() {
         assert!(store.memory() <= limit, "{} of {limit} after {n}", store.memory());
     }
     let states: Vec<_> =
-        [3, 6, 9, 12].iter().map(|n| store.rows.get(&id(*n)).map(|row| row.state.name())).collect();
+        [3, 6, 9, 12].iter().map(|n| store.rows.get(&id(*n)).map(|row| row.state())).collect();
     let kept = [StateName::DeadLettered, StateName::Failed, StateName::Scheduled].map(Some);
     assert_eq!(states[1..], kept, "none but the completed one can be gone");
-    let dead = store.rows.get(&id(6)).unwrap();
+    let dead = store.rows.get(&id(6)).unwrap().job(id(6));
     assert!(dead.error.as_ref().unwrap().message.starts_with("mmm"), "its last error is kept, cut");
     assert_eq!(dead.attempts.len(), 1);
 }
@@ -242,13 +242,13 @@ fn log_lines_grow_no_further_than_the_limit() {
         store.apply_now(id(n), Change::Start, at(1)).unwrap();
     }
     store.log_now(id(3), 2, line(9));
-    assert_eq!(store.rows.get(&id(3)).unwrap().log.lines().len(), 0, "of another run");
+    assert_eq!(store.rows.get(&id(3)).unwrap().job(id(3)).log.lines().len(), 0, "of another run");
     for n in 0..100 {
         store.log_now(id(3), 1, line(1_000 + n % 2));
         assert!(store.memory() <= limit);
     }
     store.log_now(id(6), 1, line(5));
-    let lines = |n: u128| store.rows.get(&id(n)).unwrap().log.lines();
+    let lines = |n: u128| store.rows.get(&id(n)).unwrap().job(id(n)).log.lines();
     assert!((5..20).contains(&lines(3).len()), "{} lines", lines(3).len());
     assert_eq!(lines(3).last().unwrap().message.len(), 1_001, "the newest are kept");
     assert_eq!(lines(6).len(), 0, "no room is left for the first line of another job");
@@ -318,7 +318,7 @@ proptest! {
             let now = at(i64::try_from(n).unwrap());
             let state = |later| if later { JobState::Scheduled { due: at(3) } } else { pending() };
             let apply = |change| store.apply_now(id(who), change, now).map(drop);
-            let run = store.rows.get(&id(who)).map_or(0, |row| row.runs);
+            let run = store.rows.get(&id(who)).map_or(0, |row| row.job(id(who)).runs);
             let settle = |ending| apply(Change::Settle { run, ending });
             let _ = match step {
                 Step::Insert(bytes, later) => {
@@ -366,7 +366,7 @@ proptest! {
             prop_assert_eq!(store.budget.counters(), sums(&store));
             prop_assert!(store.memory() <= memory + extra, "{} of {memory} + {extra}", store.memory());
             let index = lock(&store.finished).len();
-            let finished = store.rows.iter().filter(|row| row.state.is_terminal()).count();
+            let finished = store.rows.iter().filter(|row| row.state().is_terminal()).count();
             prop_assert_eq!(index, finished);
         }
     }

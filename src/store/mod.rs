@@ -13,6 +13,7 @@ mod notices;
 mod notices_conformance;
 mod pressure;
 mod query;
+mod row;
 mod shelf;
 mod unique;
 mod unique_conformance;

@@ -44,11 +44,13 @@ impl MemoryStore {
     /// Notes with the job that a notice tells of how it stands. Not to be called while a row is held.
     pub(super) fn note_with_its_job(&self, changed: &Job, again: bool) {
         let Some(notice) = changed.notice() else { return };
+        // A job of which somebody is told is never done without a word.
         if let Some(mut row) = self.rows.get_mut(&notice.of)
-            && row.would_hear(changed, again)
+            && let Some(job) = row.as_open_mut()
+            && job.would_hear(changed, again)
         {
             // It weighs the same, and stands where it stood: the indexes need not know.
-            Arc::make_mut(&mut row).hear(changed, again);
+            Arc::make_mut(job).hear(changed, again);
         }
     }
 }
@@ -67,6 +69,7 @@ mod tests {
         Timestamp, Wanted,
     };
     use crate::store::conformance::{at, id, job, queue};
+    use crate::store::row::Row;
     use crate::store::{ApplyError, Bounds, InsertError, Limit, Retention};
     use std::time::Duration;
 
@@ -111,7 +114,7 @@ mod tests {
         let ended = store.apply_following(id(1), Change::Settle { run, ending }, at(2), &make).unwrap();
         assert_eq!(ended.state.name(), StateName::DeadLettered);
         assert_eq!(ended.told.as_ref().unwrap().notices, [id(2), id(3)]);
-        let rows: Vec<Arc<Job>> = (1..=3).map(|n| Arc::clone(&store.rows.get(&id(n)).unwrap())).collect();
+        let rows: Vec<Arc<Job>> = (1..=3).map(|n| store.rows.get(&id(n)).unwrap().job(id(n))).collect();
         assert!(matches!(rows[2].state, JobState::Pending { .. }));
         let weights: u64 = rows.iter().map(|job| job.weight() as u64).sum();
         assert_eq!(store.memory(), weights);
@@ -183,11 +186,12 @@ mod tests {
         let asked = asked.into_inner().unwrap();
         assert!(asked.contains(&(StateName::Pending, Space::Scarce)));
         assert!(asked.contains(&(StateName::Completed, Space::Scarce)));
-        let untold = store.rows.iter().filter(|row| row.notice().is_some()).count();
+        let is_notice = |row: &Row| row.as_open().is_some_and(|job| job.notice().is_some());
+        let untold = store.rows.iter().filter(|row| is_notice(row)).count();
         assert_eq!(untold as u128, count, "each end is told, and nothing else");
-        let telling = || store.rows.iter().map(|row| row.telling(row.weight()) as u64).sum::<u64>();
+        let telling = || store.rows.iter().map(|row| row.keys().telling).sum::<u64>();
         assert_eq!(store.budget.telling(), telling());
-        let one = store.rows.iter().find(|row| row.notice().is_some()).map(|row| row.id()).unwrap();
+        let one = store.rows.iter().find(|row| is_notice(row)).map(|row| *row.key()).unwrap();
         // What was written into its log does not count, and is not given back.
         let run = store.apply_now(one, Change::Start, at(101)).unwrap().runs;
         let line = crate::job::LogLine::new(at(101), 1, crate::job::LogLevel::Info, &"x".repeat(900));

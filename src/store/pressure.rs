@@ -30,12 +30,12 @@ impl MemoryStore {
         let result = lock(&self.finished).oldest_result();
         if let Some((at, id)) = result {
             if let Some(mut row) = self.rows.get_mut(&id)
-                && row.state.finished_at() == Some(at)
+                && row.finished_at() == Some(at)
             {
-                let before = Keys::of(&row);
-                Arc::make_mut(&mut row).expire_result();
+                let before = row.keys();
+                row.expire_result();
                 // An unknown queue it cannot have: that was looked up when it was inserted.
-                let _ = self.reindex(&row, before, Keys::of(&row));
+                let _ = self.reindex(id, &row, before, row.keys());
             }
             return true;
         }
@@ -60,23 +60,27 @@ impl MemoryStore {
 
     /// Takes a job down to what it has paid for. Not to be called while a row is held.
     pub(super) fn thin(&self, id: JobId) {
-        if let Some(mut row) = self.rows.get_mut(&id) {
-            let before = Keys::of(&row);
-            Arc::make_mut(&mut row).thin();
-            let _ = self.reindex(&row, before, Keys::of(&row));
+        if let Some(mut row) = self.rows.get_mut(&id)
+            && let Some(job) = row.as_open_mut()
+        {
+            let before = Keys::of(job);
+            Arc::make_mut(job).thin();
+            let after = Keys::of(job);
+            let _ = self.reindex(id, &row, before, after);
         }
     }
 
     pub(super) fn log_now(&self, id: JobId, run: u32, line: LogLine) {
         while self.budget.is_over(LOG_GROWTH) && self.throw_one_away() {}
         // The row is held while its log grows: nobody can weigh it in between.
-        let Some(mut row) = self.rows.get_mut(&id).filter(|row| row.is_in_run(run)) else {
+        let Some(mut row) = self.rows.get_mut(&id) else { return };
+        let Some(row) = row.as_open_mut().filter(|job| job.is_in_run(run)) else {
             return;
         };
         let (before, after) = if self.budget.is_over(LOG_GROWTH) {
             row.log.append_in_place(line)
         } else if row.log.is_empty() {
-            Arc::make_mut(&mut row).log.append(line)
+            Arc::make_mut(row).log.append(line)
         } else {
             // The copies share it: none need be made for one more line.
             row.log.clone().append(line)

@@ -48,10 +48,15 @@ fn allows<T: PartialEq>(wanted: &[T], got: &T) -> bool {
 }
 
 impl Filter {
+    /// Whether a job in this state can be one of those.
+    pub(super) fn allows(&self, state: StateName) -> bool {
+        allows(&self.states, &state)
+    }
+
     /// Whether the job is one of those.
     pub fn matches(&self, job: &Job) -> bool {
         let spec = &job.spec;
-        allows(&self.states, &job.state.name())
+        self.allows(job.state.name())
             && allows(&self.queues, &spec.queue)
             && allows(&self.kinds, &spec.kind)
             && (self.tags.is_empty() || spec.tags.iter().any(|tag| self.tags.contains(tag)))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ascending::Ascending;
 use super::finished::End;
 use super::{Counts, Due};
-use crate::job::{Hold, Job, JobId, JobState, StateName, Timestamp};
+use crate::job::{Done, Hold, Job, JobId, JobState, StateName, Timestamp};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -52,6 +52,20 @@ impl Keys {
             bytes: weight as u64,
             telling: job.telling(weight) as u64,
             is_notice: job.notice().is_some(),
+        }
+    }
+
+    pub(super) fn of_done(done: &Done) -> Self {
+        Self {
+            state: StateName::Completed,
+            wakes_at: None,
+            pending_since: None,
+            finished_at: Some(done.finished_at()),
+            has_result: done.has_result(),
+            hold: Hold::Free,
+            bytes: done.weight() as u64,
+            telling: 0,
+            is_notice: false,
         }
     }
 

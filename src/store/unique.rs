@@ -82,7 +82,8 @@ impl MemoryStore {
 
     /// The job of this id, if it holds its unique key at this time.
     pub(super) fn holding(&self, id: JobId, now: Timestamp) -> Option<Arc<Job>> {
-        let job = self.rows.get(&id).map(|row| Arc::clone(&row))?;
+        // One that is done without a word has no key.
+        let job = self.rows.get(&id)?.as_open().map(Arc::clone)?;
         job.hold().at(now).then_some(job)
     }
 
@@ -98,7 +99,7 @@ impl MemoryStore {
 }
 
 /// What became of a row that was to be inserted.
-pub(super) enum Row {
+pub(super) enum Inserted {
     Kept,
     Taken,
     HeldBy(Arc<Job>),

@@ -76,7 +76,7 @@ async fn finish(store: &MemoryStore, job: Arc<Job>, ending: Ending, at: i64) {
 }
 
 fn stands(store: &MemoryStore, n: u32) -> Option<StateName> {
-    store.rows.get(&JobId::from_uuid(uuid::Uuid::from_u128(n.into()))).map(|row| row.state.name())
+    store.rows.get(&JobId::from_uuid(uuid::Uuid::from_u128(n.into()))).map(|row| row.state())
 }
 
 /// Only a job that holds its key is kept longer than a dead letter. One that has let go is a finished job like any other.
@@ -169,10 +169,14 @@ fn steps() -> impl Strategy<Value = Vec<(usize, u32, Step)>> {
     prop::collection::vec((0..16_usize, 0..8_u32, step), 1..150)
 }
 
+fn jobs(store: &MemoryStore) -> Vec<Arc<Job>> {
+    store.rows.iter().map(|row| row.job(*row.key())).collect()
+}
+
 /// What the counters of the budget must say: looked up row by row.
 fn sums(store: &MemoryStore) -> [u64; 3] {
     store.rows.iter().fold([0; 3], |[held, spare, unfinished], row| {
-        let (weight, state) = (row.weight() as u64, row.state.name());
+        let (weight, state) = (row.keys().bytes, row.state());
         let can_go = state.is_terminal() && state != StateName::DeadLettered;
         [held + weight, spare + weight * u64::from(can_go), unfinished + u64::from(!state.is_terminal())]
     })
@@ -239,18 +243,18 @@ proptest! {
                     runtime.block_on(store.sweep(at)).unwrap();
                     let past = |job: &Job| job.state.finished_at().is_some_and(|end| end.after(retention.completed) <= at);
                     let kept = |job: &Job| job.hold().at(at) || job.state.name() == StateName::DeadLettered;
-                    prop_assert!(store.rows.iter().all(|row| !past(&row) || kept(&row)));
+                    prop_assert!(jobs(&store).iter().all(|job| !past(job) || kept(job)));
                 }
             }
             prop_assert_eq!(store.budget.counters(), sums(&store));
-            let finished = store.rows.iter().filter(|row| row.state.is_terminal()).count();
+            let finished = store.rows.iter().filter(|row| row.state().is_terminal()).count();
             prop_assert_eq!((lock(&store.finished).len(), lock(&store.order).len()), (finished, store.len()));
             prop_assert!(finished <= 6);
             for key in 0..4_u8 {
                 let key = UniqueKey::new(&key.to_string()).unwrap();
                 let is_its = |job: &Job| job.spec.unique.as_ref().is_some_and(|unique| unique.key == key);
-                let holders: Vec<_> = store.rows.iter().filter(|row| is_its(row) && row.hold().at(at))
-                    .map(|row| row.id()).collect();
+                let holders: Vec<_> = jobs(&store).iter().filter(|job| is_its(job) && job.hold().at(at))
+                    .map(|job| job.id()).collect();
                 let known = store.holder_now(&KindName::new("noop").unwrap(), &key, at).map(|job| job.id());
                 prop_assert!(holders.len() <= 1, "{:?} hold {:?}", holders, key);
                 prop_assert_eq!(known, holders.first().copied());
