@@ -51,7 +51,8 @@ impl Jobs {
     /// When to offer a job to a full queue again, in whole seconds: 1 to 300.
     pub(super) fn full_pause(&self, line: &Line) -> u64 {
         let depth = u64::try_from(line.queue.depth()).unwrap_or(u64::MAX);
-        let seconds = match line.flow.standing().pause {
+        let pause = if line.flow.is_free() { None } else { line.flow.standing().pause };
+        let seconds = match pause {
             // Nothing leaves it before; what was measured does not hold meanwhile.
             Some(pause) => pause.until.map(|until| seconds_until(until, self.clock().now())),
             None => line.seconds_for(depth),

@@ -18,7 +18,8 @@ impl Jobs {
         let reserved = match futures_util::poll!(reserving.as_mut()) {
             Poll::Ready(reserved) => Ok(reserved),
             Poll::Pending if line.enqueue_wait.is_zero() => return Err(self.full(line)),
-            Poll::Pending => tokio::time::timeout(line.enqueue_wait, reserving).await,
+            // Apart, so that those who need no timer do not carry it.
+            Poll::Pending => Box::pin(tokio::time::timeout(line.enqueue_wait, reserving)).await,
         };
         match reserved {
             Ok(Ok(slot)) => Ok(slot),

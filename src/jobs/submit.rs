@@ -10,7 +10,7 @@ use super::submit_error::{SubmitError, unknown};
 use super::unique::Accepted;
 use crate::handler::Registered;
 use crate::job::{
-    Delay, Fault, Job, JobLog, JobState, NOTICES, NewJob, Notices, QueueName, Spec, Timestamp, Unique,
+    Delay, Fault, Job, JobId, JobLog, JobState, NOTICES, NewJob, Notices, QueueName, Spec, Timestamp, Unique,
 };
 use crate::queue::Slot;
 use crate::store::InsertError;
@@ -64,22 +64,26 @@ impl Jobs {
     }
 
     /// `line` is that in which it will wait, if there is one.
-    async fn accept_one(&self, new: NewJob, line: Option<&Arc<Line>>) -> Result<Accepted, SubmitError> {
+    async fn accept_one(&self, mut new: NewJob, line: Option<&Arc<Line>>) -> Result<Accepted, SubmitError> {
         let _inside = self.enter().ok_or(SubmitError::Draining)?;
         let registered = self.admit(&new, "")?;
         let now = self.0.clock.now();
-        let job = self.job(new, registered, now);
-        if let Some(known) = self.known(&job).await.map_err(|error| SubmitError::Store(error.into()))? {
+        let state = begin(&mut new, registered, now);
+        let known = self.known(&registered.kind, new.unique.as_ref(), now).await;
+        if let Some(known) = known.map_err(|error| SubmitError::Store(error.into()))? {
             return Ok(Accepted::Duplicate(known));
         }
-        let slot = match job.state {
+        // Its id tells when it came, not how long it had to wait for room.
+        let id = self.0.clock.job_id(now);
+        // Before the job is made: what there is no room for is refused for as little as that takes.
+        let slot = match state {
             JobState::Pending { .. } => {
-                let line = line.ok_or_else(|| SubmitError::no_line(&job))?;
+                let line = line.ok_or_else(|| SubmitError::no_line(&registered.settings.queue))?;
                 Some(self.room_for_one(line).await?)
             }
             _ => None,
         };
-        let (job, slot) = in_turn(job, slot);
+        let (job, slot) = in_turn(make(id, new, registered, state, now), slot);
         let (job, notices) = self.announced(job, now);
         // Whoever comes so late that the drain has not waited for it must not be accepted any more.
         if self.is_sealed() {
@@ -162,9 +166,10 @@ impl Jobs {
         }
         let now = self.0.clock.now();
         let mut jobs = Vec::with_capacity(all.len());
-        for new in all {
+        for mut new in all {
             let registered = self.registered(&new).map_err(|fault| SubmitError::UnknownKind(vec![fault]))?;
-            jobs.push(self.job(new, registered, now));
+            let state = begin(&mut new, registered, now);
+            jobs.push(make(self.0.clock.job_id(now), new, registered, state, now));
         }
         let mut sorted = self.sort_out(jobs).await.map_err(|error| SubmitError::Store(error.into()))?;
         let jobs = sorted.take_jobs();
@@ -279,37 +284,6 @@ impl Jobs {
         faults
     }
 
-    fn job(&self, new: NewJob, registered: &Registered, now: Timestamp) -> Job {
-        let settings = &registered.settings;
-        let due = match new.delay {
-            Some(Delay::For(delay)) => now.after(delay),
-            Some(Delay::Until(time)) => time,
-            None => now,
-        };
-        let state = if due > now {
-            JobState::Scheduled { due }
-        } else {
-            JobState::Pending { turn: None, since: now }
-        };
-        let wanted = new.wanted.filter(|wanted| wanted.callback.is_some() || wanted.email.is_some());
-        let unique = new.unique.or_else(|| settings.unique_by.derive(&new.payload));
-        let spec = Spec {
-            id: self.0.clock.job_id(now),
-            kind: registered.kind.clone(),
-            queue: new.queue.unwrap_or_else(|| settings.queue.clone()),
-            payload: new.payload,
-            created_at: now,
-            max_attempts: new.max_attempts.unwrap_or(settings.retry.max_attempts),
-            timeout: new.timeout.unwrap_or(settings.timeout),
-            tags: new.tags.into(),
-            unique: unique.map(Box::new),
-            trace: new.trace.map(Box::new),
-            notices: wanted.map(|wanted| Box::new(Notices::Wanted(*wanted))),
-            log: JobLog::default(),
-        };
-        Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))
-    }
-
     /// Writes the rows, then puts the ids into their slots. Nothing between the two can fail for want of room.
     async fn keep(
         &self,
@@ -359,6 +333,40 @@ impl Jobs {
             error => SubmitError::Store(error),
         }
     }
+}
+
+/// Gives a new job the unique key that its kind has for it, unless it has one of its own; and says in which state it begins.
+fn begin(new: &mut NewJob, registered: &Registered, now: Timestamp) -> JobState {
+    if new.unique.is_none() {
+        new.unique = registered.settings.unique_by.derive(&new.payload);
+    }
+    let due = match new.delay {
+        Some(Delay::For(delay)) => now.after(delay),
+        Some(Delay::Until(time)) => time,
+        None => now,
+    };
+    if due > now { JobState::Scheduled { due } } else { JobState::Pending { turn: None, since: now } }
+}
+
+/// The job that begins in this state.
+fn make(id: JobId, new: NewJob, registered: &Registered, state: JobState, now: Timestamp) -> Job {
+    let settings = &registered.settings;
+    let wanted = new.wanted.filter(|wanted| wanted.callback.is_some() || wanted.email.is_some());
+    let spec = Spec {
+        id,
+        kind: registered.kind.clone(),
+        queue: new.queue.unwrap_or_else(|| settings.queue.clone()),
+        payload: new.payload,
+        created_at: now,
+        max_attempts: new.max_attempts.unwrap_or(settings.retry.max_attempts),
+        timeout: new.timeout.unwrap_or(settings.timeout),
+        tags: new.tags.into(),
+        unique: new.unique.map(Box::new),
+        trace: new.trace.map(Box::new),
+        notices: wanted.map(|wanted| Box::new(Notices::Wanted(*wanted))),
+        log: JobLog::default(),
+    };
+    Job::new(spec, state, new.expires_in.map(|expires_in| now.after(expires_in)))
 }
 
 /// A job that knows its turn, if it has a slot.

@@ -1,6 +1,6 @@
 //! Why jobs were not accepted.
 
-use crate::job::{Fault, Job, QueueName, nearest};
+use crate::job::{Fault, QueueName, nearest};
 use crate::metrics::Rejection;
 use crate::store::{InsertError, Limit};
 
@@ -52,8 +52,8 @@ pub enum SubmitError {
 
 impl SubmitError {
     /// The queue of the job's kind is not configured.
-    pub(super) fn no_line(job: &Job) -> Self {
-        let detail = format!("the kind's own queue {} is not configured", job.spec.queue);
+    pub(super) fn no_line(queue: &QueueName) -> Self {
+        let detail = format!("the kind's own queue {queue} is not configured");
         Self::Invalid(vec![Fault::new("/queue", detail)])
     }
 

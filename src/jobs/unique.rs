@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Jobs;
-use crate::job::{Job, KindName, UniqueKey};
+use crate::job::{Job, KindName, Timestamp, Unique, UniqueKey};
 use crate::store::StoreError;
 
 /// What became of a job that was submitted.
@@ -53,11 +53,16 @@ enum Place {
 }
 
 impl Jobs {
-    /// The job that is the same work as this new one, if there is one. Looked at before room is asked for, so that a
-    /// duplicate needs none; the store looks again when it inserts.
-    pub(super) async fn known(&self, new: &Job) -> Result<Option<Arc<Job>>, StoreError> {
-        match &new.spec.unique {
-            Some(unique) => self.0.store.holder(&new.spec.kind, &unique.key, new.spec.created_at).await,
+    /// The job that is the same work as a new one of this kind with this unique key, if there is one. Looked at before room
+    /// is asked for, so that a duplicate needs none; the store looks again when it inserts.
+    pub(super) async fn known(
+        &self,
+        kind: &KindName,
+        unique: Option<&Unique>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Job>>, StoreError> {
+        match unique {
+            Some(unique) => self.0.store.holder(kind, &unique.key, now).await,
             None => Ok(None),
         }
     }
@@ -71,10 +76,13 @@ impl Jobs {
         let mut places = Vec::with_capacity(batch.len());
         let mut first: HashMap<(KindName, UniqueKey), usize> = HashMap::new();
         for job in batch {
-            let name = job.spec.unique.as_ref().map(|unique| (job.spec.kind.clone(), unique.key.clone()));
+            let spec = &*job.spec;
+            let name = spec.unique.as_ref().map(|unique| (spec.kind.clone(), unique.key.clone()));
             if let Some(index) = name.as_ref().and_then(|name| first.get(name)) {
                 places.push(Place::Made { index: *index, again: true });
-            } else if let Some(known) = self.known(&job).await? {
+            } else if let Some(known) =
+                self.known(&spec.kind, spec.unique.as_deref(), spec.created_at).await?
+            {
                 places.push(Place::Known(known));
             } else {
                 first.extend(name.map(|name| (name, jobs.len())));

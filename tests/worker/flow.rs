@@ -85,6 +85,25 @@ async fn a_paused_queue_takes_in_until_it_is_full_and_keeps_its_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_waited_for_room_is_as_old_as_its_submission() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (rig, _) = noting(1, 1, Some(Arc::clone(&gate)));
+    rig.submit_numbers(0..1).await;
+    rig.idle().await;
+    rig.submit_numbers(1..2).await;
+    let mut waiting = Box::pin(rig.jobs.submit(job(2)));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let since = rig.jobs.clock().now();
+    rig.idle().await;
+    // It needs no room, and so goes by.
+    let later = rig.submit(job(3).delay(Delay::For(Duration::from_hours(1)))).await;
+    gate.add_permits(1);
+    let waited = waiting.await.unwrap();
+    assert_eq!(waited.spec.created_at, since);
+    assert!(waited.id() < later, "ids sort by the time of submission");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_runs_goes_on_and_what_waits_for_its_place_stays_in_the_line() {
     let gate = Arc::new(Semaphore::new(0));
     let (rig, order) = noting(3, 1, Some(Arc::clone(&gate)));
