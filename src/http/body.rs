@@ -1,7 +1,8 @@
 //! Reading a request body, within its bounds of size and time.
 
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
@@ -32,18 +33,13 @@ pub(super) async fn read(
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     api: &Api,
 ) -> Result<Bytes, Problem> {
-    let mut reading = std::pin::pin!(whole(request, payload, api.body_limit));
-    // Most bodies are there already: for those no timer is made.
-    let read = match futures_util::poll!(reading.as_mut()) {
-        Poll::Ready(body) => Ok(body),
-        Poll::Pending => tokio::time::timeout(api.body_timeout, reading).await,
-    };
+    let read = in_time(whole(request, payload, api.body_limit), api.body_timeout).await;
     if let Some(traffic) = request.conn_data::<Rc<Traffic>>() {
         traffic.body_read();
     }
     match read {
-        Ok(body) => body,
-        Err(_) => {
+        Some(body) => body,
+        None => {
             let allowed = format_duration(api.body_timeout);
             let detail =
                 format!("The body did not arrive within {allowed}. Nothing was accepted: send it again.");
@@ -51,6 +47,36 @@ pub(super) async fn read(
             Err(Problem::new(ProblemType::RequestTimeout, detail).close())
         }
     }
+}
+
+/// What comes of this, if it comes within the time.
+async fn in_time<T>(reading: impl Future<Output = T>, time: Duration) -> Option<T> {
+    let mut reading = std::pin::pin!(reading);
+    // Most bodies have come together with their head, and are handed on once they have been asked for: for those no timer is
+    // made, which costs more than to read them.
+    if let Poll::Ready(read) = futures_util::poll!(reading.as_mut()) {
+        return Some(read);
+    }
+    ask_again().await;
+    if let Poll::Ready(read) = futures_util::poll!(reading.as_mut()) {
+        return Some(read);
+    }
+    // Apart, so that those who need no timer do not carry it.
+    Box::pin(tokio::time::timeout(time, reading)).await.ok()
+}
+
+/// Completes when it is asked for the second time, which is as soon as can be.
+async fn ask_again() {
+    let mut asked = false;
+    let ask = |cx: &mut Context<'_>| {
+        if asked {
+            return Poll::Ready(());
+        }
+        asked = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    };
+    std::future::poll_fn(ask).await;
 }
 
 async fn whole(
@@ -209,4 +235,39 @@ fn require_media(request: &HttpRequest, known: &[&str]) -> Result<(), Problem> {
 fn too_large(limit: usize) -> Problem {
     let detail = format!("The body is larger than {limit} bytes.");
     Problem::new(ProblemType::PayloadTooLarge, detail).with("limit", limit).close()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    /// As the body of a request whose head has just been read.
+    async fn second_time() -> u8 {
+        ask_again().await;
+        7
+    }
+
+    #[test]
+    fn what_has_come_with_the_head_needs_no_timer() {
+        let without_time = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let read =
+            async { (in_time(ready(6), Duration::MAX).await, in_time(second_time(), Duration::MAX).await) };
+        assert_eq!(without_time.block_on(read), (Some(6), Some(7)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_later_has_its_time_and_no_more() {
+        let time = Duration::from_secs(30);
+        let began = tokio::time::Instant::now();
+        let late = |seconds| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            seconds
+        };
+        assert_eq!(in_time(late(29), time).await, Some(29));
+        assert_eq!(in_time(late(31), time).await, None);
+        assert_eq!(in_time(pending::<()>(), time).await, None);
+        assert_eq!(began.elapsed().as_secs(), 29 + 30 + 30);
+    }
 }
