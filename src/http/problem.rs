@@ -2,18 +2,21 @@
 
 use std::fmt;
 
-use actix_web::http::StatusCode;
+use actix_web::body::BoxBody;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::problem_type::ProblemType;
 use crate::job::{Fault, StateName};
 use crate::jobs::MAX_FAULTS;
 use crate::metrics::Rejection;
+use crate::view::Json;
 
 use ProblemType as T;
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A problem on its way out. Boxed inside, so that a `Result` with it stays small.
 #[derive(Clone, Debug)]
@@ -23,7 +26,8 @@ pub struct Problem(Box<Inner>);
 struct Inner {
     kind: ProblemType,
     detail: String,
-    members: Map<String, Value>,
+    /// In the order of their names.
+    members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The connection must end: what is left of the body was not read.
     close: bool,
@@ -41,7 +45,7 @@ impl Problem {
         Self(Box::new(Inner {
             kind,
             detail: detail.into(),
-            members: Map::new(),
+            members: Vec::new(),
             headers: Vec::new(),
             close: false,
             causes: None,
@@ -52,9 +56,17 @@ impl Problem {
 
     /// Adds a member that lets a program act.
     #[must_use]
-    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.0.members.insert(member.to_owned(), value.into());
+    pub fn with(mut self, member: &'static str, value: impl Into<Value>) -> Self {
+        let (members, value) = (&mut self.0.members, value.into());
+        match members.binary_search_by_key(&member, |(name, _)| name) {
+            Ok(at) => members[at].1 = value,
+            Err(at) => members.insert(at, (member, value)),
+        }
         self
+    }
+
+    fn member(&self, asked: &str) -> Option<&Value> {
+        self.0.members.iter().find(|(name, _)| *name == asked).map(|(_, value)| value)
     }
 
     /// Adds a header.
@@ -141,13 +153,13 @@ impl Problem {
     /// What there is to say about it where there is room for a sentence only: its type, the detail, every fault of a body.
     pub(super) fn sentence(&self) -> String {
         let (slug, detail) = (self.0.kind.slug(), self.0.detail.trim_end_matches('.'));
-        let faults = self.0.members.get("errors").and_then(Value::as_array).filter(|faults| faults.len() > 1);
+        let faults = self.member("errors").and_then(Value::as_array).filter(|faults| faults.len() > 1);
         let member = |fault: &Value, name: &str| fault[name].as_str().unwrap_or_default().to_owned();
         let faults = faults
             .into_iter()
             .flatten()
             .map(|fault| format!("; {}: {}", member(fault, "pointer"), member(fault, "detail")));
-        let after = self.0.members.get("retry_after_seconds");
+        let after = self.member("retry_after_seconds");
         let after = after.map(|seconds| format!("; try again after {seconds} s"));
         format!("{slug}: {detail}{}{}", faults.collect::<String>(), after.unwrap_or_default())
     }
@@ -162,59 +174,46 @@ impl Problem {
         self.0.causes.as_deref()
     }
 
-    /// The whole response; `base` goes before the type.
+    /// The whole response; `base` goes before the type. Put together without the builder, which takes twice as long.
     pub(super) fn response(&self, base: &str, instance: &str, request_id: &str) -> HttpResponse {
         let inner = &*self.0;
-        let kind = match inner.kind {
-            T::NotFound | T::Conflict | T::Unavailable => "about:blank".to_owned(),
-            kind => format!("{base}/problems/{}", kind.slug()),
-        };
-        let body = Body {
-            kind,
-            title: inner.kind.title(),
-            status: inner.kind.status().as_u16(),
-            detail: &inner.detail,
-            instance,
-            request_id,
-        };
-        let body = body.with(&inner.members);
-        let mut response = HttpResponse::build(inner.kind.status());
-        for (name, value) in &inner.headers {
-            response.insert_header((name.clone(), value.clone()));
-        }
+        let body = BoxBody::new(inner.body(base, instance, request_id));
+        let mut response = HttpResponse::with_body(inner.kind.status(), body);
         if inner.close {
-            response.force_close();
+            response.head_mut().set_connection_type(ConnectionType::Close);
         }
-        response.content_type("application/problem+json").body(body)
+        let headers = response.headers_mut();
+        for (name, value) in &inner.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        response
     }
 }
 
-/// The members in the order in which people read them.
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    instance: &'a str,
-    request_id: &'a str,
-}
-
-impl Body<'_> {
-    /// As JSON, and behind it more members. What serde does to put them into one object takes longer than all the rest.
-    fn with(&self, members: &Map<String, Value>) -> Vec<u8> {
+impl Inner {
+    /// As JSON, with the members in the order in which people read them.
+    fn body(&self, base: &str, instance: &str, request_id: &str) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
-        // Plain data: writing it into memory cannot fail.
-        let _ = serde_json::to_writer(&mut body, self);
-        body.pop();
-        for (name, value) in members {
-            body.push(b',');
-            let _ = serde_json::to_writer(&mut body, name);
-            body.push(b':');
-            let _ = serde_json::to_writer(&mut body, value);
+        let mut json = Json(&mut body);
+        // Neither a base nor a name or a title of ours has anything that JSON escapes.
+        match self.kind {
+            T::NotFound | T::Conflict | T::Unavailable => json.text("{\"type\":\"about:blank"),
+            kind => json.texts(&["{\"type\":\"", base, "/problems/", kind.slug()]),
         }
-        body.push(b'}');
+        json.texts(&["\",\"title\":\"", self.kind.title()]);
+        json.value("\",\"status\":", &self.kind.status().as_u16());
+        json.string(",\"detail\":", &self.detail);
+        json.string(",\"instance\":", instance);
+        json.string(",\"request_id\":", request_id);
+        for (name, value) in &self.members {
+            json.texts(&[",\"", name]);
+            match value {
+                Value::String(text) => json.string("\":", text),
+                value => json.value("\":", value),
+            }
+        }
+        json.text("}");
         body
     }
 }
@@ -237,5 +236,55 @@ impl ResponseError for Problem {
         }
         let id = self.0.headers.iter().find(|(name, _)| name == "x-request-id");
         self.response("", "", id.and_then(|(_, id)| id.to_str().ok()).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::MessageBody as _;
+
+    use super::*;
+
+    fn told(problem: &Problem, base: &str, instance: &str, request_id: &str) -> String {
+        let response = problem.response(base, instance, request_id);
+        assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/problem+json");
+        let Ok(body) = response.into_body().try_into_bytes() else { panic!("not at once") };
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_others_say_is_escaped() {
+        for awkward in ["\"", "\\", "\n", "\u{1f}", " é\u{7f}", "plain"] {
+            let problem = Problem::new(T::JobSkipped, awkward).with("skip_reason", awkward);
+            let told = told(&problem, "", awkward, awkward);
+            let written = json!(awkward).to_string();
+            for member in ["detail", "instance", "request_id", "skip_reason"] {
+                assert!(told.contains(&format!("\"{member}\":{written}")), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_we_say_ourselves_needs_no_escape() {
+        for kind in T::ALL.into_iter().chain([T::NotFound, T::Conflict, T::Unavailable]) {
+            for text in [kind.slug(), kind.title()] {
+                assert_eq!(json!(text).to_string(), format!("\"{text}\""));
+            }
+        }
+    }
+
+    #[test]
+    fn more_members_stand_in_the_order_of_their_names_each_of_them_once() {
+        let problem = Problem::new(T::QueueFull, "No room.").retry_after(3).with("queue", "q");
+        let problem = problem.with("capacity", 1).with("capacity", 2);
+        assert_eq!(
+            told(&problem, "https://a.example", "/api/jobs", "id"),
+            r#"{"type":"https://a.example/problems/queue-full","title":"The queue is full","status":503,"detail":"No room.","instance":"/api/jobs","request_id":"id","capacity":2,"queue":"q","retry_after_seconds":3}"#
+        );
+        let nowhere = Problem::new(T::NotFound, "Nothing.");
+        assert!(
+            told(&nowhere, "https://a.example", "/", "id")
+                .starts_with(r#"{"type":"about:blank","title":"Not Found","status":404,"#)
+        );
     }
 }

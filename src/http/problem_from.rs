@@ -23,9 +23,10 @@ impl From<SubmitError> for Problem {
                 Self::new(T::PayloadTooLarge, detail).with("limit", limit)
             }
             SubmitError::QueueFull { queue, capacity, retry_after } => {
-                let detail = format!(
-                    "The queue {queue} holds {capacity} jobs and had no room in time. Nothing was kept."
-                );
+                // Whoever is full refuses as fast as it accepts: put together without the formatter, which takes twice as long.
+                let (name, jobs) = (queue.as_str(), capacity.to_string());
+                let after = " jobs and had no room in time. Nothing was kept.";
+                let detail = ["The queue ", name, " holds ", &jobs, after].concat();
                 Self::new(T::QueueFull, detail)
                     .with("queue", queue.as_str())
                     .with("capacity", capacity)

@@ -33,3 +33,17 @@ pub enum WaitingFor {
     /// Room in its queue, although it is due.
     Room,
 }
+
+impl WaitingFor {
+    /// The reason as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Schedule => "schedule",
+            Self::Retry => "retry",
+            Self::Pause => "pause",
+            Self::RateLimit => "rate_limit",
+            Self::Room => "room",
+        }
+    }
+}

@@ -213,6 +213,15 @@ pub enum Durability {
     Memory,
 }
 
+impl Durability {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// What [`Store::due`] found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Due {

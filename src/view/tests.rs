@@ -142,15 +142,20 @@ fn a_job_is_written_as_serde_would() {
         JobState::DeadLettered { at: at(7) },
         JobState::Canceled { at: at(7) },
     ];
+    let waiting = |reason, until, ahead| Some(Waiting { reason, until, ahead });
     let waits = [
         None,
-        Some(Waiting { reason: WaitingFor::Turn, until: None, ahead: u64::MAX }),
-        Some(Waiting { reason: WaitingFor::RateLimit, until: Some(at(8)), ahead: 0 }),
+        waiting(WaitingFor::Turn, None, u64::MAX),
+        waiting(WaitingFor::RateLimit, Some(at(8)), 0),
+        waiting(WaitingFor::Schedule, Some(at(8)), 0),
+        waiting(WaitingFor::Retry, Some(at(8)), 0),
+        waiting(WaitingFor::Pause, None, 1),
+        waiting(WaitingFor::Room, None, 0),
     ];
     for base_url in ["", "https://jobs.example.com/under"] {
         let view = View { base_url, durability: Durability::Memory };
         for (n, state) in states.iter().enumerate() {
-            for (with_everything, waiting) in [(false, waits[n % 3]), (true, waits[(n + 1) % 3])] {
+            for (with_everything, waiting) in [(false, waits[n % 7]), (true, waits[(n + 1) % 7])] {
                 let job = job(state.clone(), with_everything);
                 let mut written = Vec::new();
                 view.write(&job, waiting, with_everything, &mut written);
