@@ -1,6 +1,7 @@
 //! What holds for every request and response: the guard at the door, a request id, problems in their JSON form, no
 //! caching under `/api`, and what pages of other origins are told.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -74,62 +75,75 @@ where
 
     actix_web::dev::forward_ready!(service);
 
-    fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let (api, service) = (Rc::clone(&self.api), Rc::clone(&self.service));
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (api, service, unmatched) =
+            (Rc::clone(&self.api), Rc::clone(&self.service), Rc::clone(&self.unmatched));
         let id = request_id(request.request(), &api);
         let page = api.guard.page(request.request());
         let verdict = api.guard.judge(request.request(), page.as_ref(), &self.last_host);
         // A server that is not ours has other connections.
         let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         let watch = Watch::begin(&request, &api);
-        let (of, unmatched) = (Rc::clone(&api), Rc::clone(&self.unmatched));
-        let span = watch.span();
-        let answer = async move {
-            // A body that was not read costs the connection.
-            if !matches!(verdict, Verdict::Pass) || has_no_reader(request.request()) {
-                let payload = request.take_payload();
-                if let Err(problem) = body::discard(request.request(), payload, &api).await {
-                    return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
-                }
-            }
-            match verdict {
-                Verdict::Pass => {}
-                Verdict::Preflight => {
-                    let mut response = HttpResponse::NoContent().finish();
-                    cors::allow(response.headers_mut());
-                    return Ok(told(finish(request.into_response(response), &api, id, page), answering_on));
-                }
-                Verdict::Refuse(problem) => {
-                    return Ok(told(finish(request.error_response(problem), &api, id, page), answering_on));
-                }
-            }
-            let answering = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
-            let response = match answering.await {
-                Ok(answered) => answered?.map_into_boxed_body(),
-                // The panic took the request with it: all that is left to say is the id.
-                Err(_) => {
-                    tracing::error!(
-                        request_id = id.to_str().unwrap_or_default(),
-                        "request failed: it panicked"
-                    );
-                    let panic = std::io::Error::other("a handler panicked");
-                    let mut problem = Problem::internal(&panic)
-                        .header(X_REQUEST_ID, id)
-                        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                    for (name, value) in api.guard.tell(page) {
-                        problem = problem.header(name, value);
-                    }
-                    return Err(problem.into());
-                }
-            };
-            Ok(told(finish(response, &api, id, page), answering_on))
-        };
         Box::pin(async move {
-            let answered = answer.instrument(span).await;
-            watch.end(&answered, &unmatched, &of);
+            let answer = answer(&*service, request, verdict, &api, id, page);
+            let answered = answer.instrument(watch.span()).await;
+            if let (Ok(answered), Some(answering_on)) = (&answered, answering_on) {
+                tell(answered, answering_on);
+            }
+            watch.end(&answered, &unmatched, &api);
             answered
         })
     }
+}
+
+/// Answers a request about which the guard has decided so.
+async fn answer<S, B>(
+    service: &S,
+    mut request: ServiceRequest,
+    mut verdict: Verdict,
+    api: &Api,
+    id: HeaderValue,
+    page: Option<Page>,
+) -> Result<ServiceResponse<BoxBody>, Error>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    // A body that was not read costs the connection.
+    if !matches!(verdict, Verdict::Pass) || has_no_reader(request.request()) {
+        let payload = request.take_payload();
+        // Apart, so that those who read their body themselves do not carry it.
+        if let Err(problem) = Box::pin(body::discard(request.request(), payload, api)).await {
+            verdict = Verdict::Refuse(problem);
+        }
+    }
+    let mut response = match verdict {
+        Verdict::Pass => match AssertUnwindSafe(async { service.call(request).await }).catch_unwind().await {
+            Ok(answered) => answered?.map_into_boxed_body(),
+            // The panic took the request with it: all that is left to say is the id.
+            Err(_) => return Err(panicked(api, id, page).into()),
+        },
+        Verdict::Preflight => {
+            let mut response = HttpResponse::NoContent().finish();
+            cors::allow(response.headers_mut());
+            request.into_response(response)
+        }
+        Verdict::Refuse(problem) => request.error_response(problem),
+    };
+    finish(&mut response, api, id, page);
+    Ok(response)
+}
+
+fn panicked(api: &Api, id: HeaderValue, page: Option<Page>) -> Problem {
+    tracing::error!(request_id = id.to_str().unwrap_or_default(), "request failed: it panicked");
+    let panic = std::io::Error::other("a handler panicked");
+    let mut problem = Problem::internal(&panic)
+        .header(X_REQUEST_ID, id)
+        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in api.guard.tell(page).into_iter().flatten() {
+        problem = problem.header(name, value);
+    }
+    problem
 }
 
 /// Whether no route reads what follows the head: the body of a `GET` says nothing (RFC 9110 §9.3.1). What follows an upgrade
@@ -139,53 +153,40 @@ fn has_no_reader(request: &HttpRequest) -> bool {
 }
 
 /// Tells the connection what kind of answer it was.
-fn told(response: ServiceResponse<BoxBody>, answering_on: Option<Answering>) -> ServiceResponse<BoxBody> {
-    if let Some(answering_on) = answering_on {
-        let inner = response.response();
-        if inner.body().size() == BodySize::Stream {
-            answering_on.streams();
-        } else if inner.head().connection_type() == ConnectionType::Close {
-            answering_on.closes();
-        }
+fn tell(response: &ServiceResponse<BoxBody>, answering_on: Answering) {
+    let inner = response.response();
+    if inner.body().size() == BodySize::Stream {
+        answering_on.streams();
+    } else if inner.head().connection_type() == ConnectionType::Close {
+        answering_on.closes();
     }
-    response
 }
 
-fn finish(
-    response: ServiceResponse<BoxBody>,
-    api: &Api,
-    id: HeaderValue,
-    page: Option<Page>,
-) -> ServiceResponse<BoxBody> {
-    let (request, response) = response.into_parts();
-    let answer = problem_of(&request, &response, api).map(|problem| {
+fn finish(response: &mut ServiceResponse<BoxBody>, api: &Api, id: HeaderValue, page: Option<Page>) {
+    let told = problem_of(response, api).map(|problem| {
         let request_id = id.to_str().unwrap_or_default();
         if let Some(causes) = problem.causes() {
             tracing::error!(request_id, causes = api.jobs.redactor().line(causes), "request failed");
         }
-        problem.response(&api.base_url, request.path(), request_id)
+        problem.response(&api.base_url, response.request().path(), request_id)
     });
-    let mut response = answer.unwrap_or(response);
+    if let Some(told) = told {
+        *response.response_mut() = told;
+    }
     let headers = response.headers_mut();
     // Everything that may be kept by a cache says so itself.
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     headers.insert(X_REQUEST_ID, id);
-    for (name, value) in api.guard.tell(page) {
-        headers.append(name, value);
+    if let Some(told) = api.guard.tell(page) {
+        told.for_each(|(name, value)| headers.append(name, value));
     }
-    ServiceResponse::new(request, response)
 }
 
 /// The problem behind a response, if it is one. What actix refuses on its own becomes one here.
-fn problem_of<'a>(
-    request: &HttpRequest,
-    response: &'a HttpResponse,
-    api: &Api,
-) -> Option<std::borrow::Cow<'a, Problem>> {
-    use std::borrow::Cow;
-    let error = response.error()?;
+fn problem_of<'a>(response: &'a ServiceResponse, api: &Api) -> Option<Cow<'a, Problem>> {
+    let error = response.response().error()?;
     if let Some(problem) = error.as_error::<Problem>() {
         return Some(Cow::Borrowed(problem));
     }
@@ -194,7 +195,7 @@ fn problem_of<'a>(
         413 => ProblemType::PayloadTooLarge,
         400..500 => ProblemType::MalformedRequest,
         _ => {
-            let (path, error) = (request.path(), error.to_string());
+            let (path, error) = (response.request().path(), error.to_string());
             let redactor = api.jobs.redactor();
             tracing::error!(path = redactor.line(path), error = redactor.line(&error), "unexpected error");
             ProblemType::Internal

@@ -93,8 +93,11 @@ impl Guard {
     }
 
     /// What an answer tells that page.
-    pub(super) fn tell(&self, page: Option<Page>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
-        self.cors.as_ref().map(|cors| cors.tell(page)).into_iter().flatten()
+    pub(super) fn tell(
+        &self,
+        page: Option<Page>,
+    ) -> Option<impl Iterator<Item = (HeaderName, HeaderValue)> + use<>> {
+        self.cors.as_ref().map(|cors| cors.tell(page))
     }
 
     /// Decides about a request that comes from `page`.

@@ -14,7 +14,7 @@ use super::idempotency_memory::{Answer, UnderWay};
 use super::prefer::Wait;
 use super::problem::Problem;
 use super::{body, prefer, request};
-use crate::job::{Job, JobId, NewJob, StateName};
+use crate::job::{Job, JobId, StateName};
 use crate::jobs::Accepted;
 use crate::telemetry::spans;
 use crate::view::JobUrl;
@@ -41,11 +41,12 @@ async fn accept(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Ht
     let under_way = match idempotency::turn(request, "/api/jobs", &body, api)? {
         Turn::Plain => None,
         Turn::First(under_way) => Some(under_way),
-        Turn::Again(answer) => return again(request, api, &answer).await,
+        Turn::Again(answer) => return Box::pin(again(request, api, &answer)).await,
     };
     body::refuse_when_draining(api)?;
-    let new = request::whole(&body, &api.jobs)?;
-    let job = api.jobs.accept(NewJob { trace: spans::here(request::trace(request)), ..new }).await?;
+    let mut new = request::whole(&body, &api.jobs)?;
+    new.trace = spans::here(request::trace(request));
+    let job = api.jobs.accept(new).await?;
     answer(request, api, job, under_way).await
 }
 
@@ -63,7 +64,8 @@ pub(super) async fn answer(
     let Some(wait) = prefer::wait(request) else {
         return Ok(first.unwrap_or_else(|| accepted(api, &job)));
     };
-    let known = waited(api, job.job().id(), wait).await?;
+    // Apart, so that those who do not wait do not carry it.
+    let known = Box::pin(waited(api, job.job().id(), wait)).await?;
     let job = match (job, known) {
         (Accepted::New(_), Some(known)) => Accepted::New(known),
         (Accepted::Duplicate(_), Some(known)) => Accepted::Duplicate(known),
@@ -114,8 +116,13 @@ pub(super) fn accepted(api: &Api, accepted: &Accepted) -> HttpResponse {
     let body = api.accepted_json(accepted, waiting);
     let mut response = located(StatusCode::ACCEPTED, api.job_url(job.id(), "/status"), body);
     let pause = api.jobs.poll_pause(job, waiting, now);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause));
+    response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(pause));
     response
+}
+
+/// Seconds as a value of a header. Mostly it is one, as a value that is there.
+fn whole_seconds(seconds: u64) -> HeaderValue {
+    if seconds == 1 { HeaderValue::from_static("1") } else { HeaderValue::from(seconds) }
 }
 
 /// 303: the job, and where its result is (RFC 9110 §15.4.4).

@@ -45,7 +45,7 @@ impl Draft {
 
     /// The job, if everything could be read.
     pub(super) fn into_job(self) -> Option<NewJob> {
-        self.job.filter(|_| self.faults.is_empty())
+        if self.faults.is_empty() { self.job } else { None }
     }
 
     /// Everything that is wrong with it: what could not be read, and what could but is not valid.
