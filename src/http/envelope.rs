@@ -85,8 +85,8 @@ where
         let answering_on = request.conn_data::<Rc<Traffic>>().map(|traffic| Rc::clone(traffic).begin());
         let watch = Watch::begin(&request, &api);
         Box::pin(async move {
-            let answer = answer(&*service, request, verdict, &api, id, page);
-            let answered = answer.instrument(watch.span()).await;
+            let answering = answer(&*service, request, verdict, &api, id, page);
+            let answered = answering.instrument(watch.span()).await;
             if let (Ok(answered), Some(answering_on)) = (&answered, answering_on) {
                 tell(answered, answering_on);
             }

@@ -15,7 +15,7 @@ use super::{
 /// How long payload and result may be together, in bytes. Of more, a copy would cost more than it saves.
 const LARGEST: usize = 1_024;
 /// What it takes beside its texts, with its entries in the map and the indexes of a store: measured (`tests/soak.rs`), with
-/// 128 bytes for these a small one counts 387 bytes and takes 335.
+/// 128 bytes for these a small one counts 419 bytes and takes 335.
 const ROW: usize = size_of::<Done>() + 2 * ALLOCATION + 128;
 
 /// A job that was completed by its first attempt, and of which there is nothing else to say.
@@ -50,14 +50,25 @@ impl Done {
     pub(crate) fn of(job: &Job) -> Option<Self> {
         let JobState::Completed { at, result } = &job.state else { return None };
         let spec = &*job.spec;
-        let Course { attempt: 1, runs: 1, sequence, expires_at: None, started_at, .. } = **job else {
+        // All fields by name: what is added to a course must find its place here.
+        let Course {
+            attempt: 1,
+            runs: 1,
+            sequence,
+            expires_at: None,
+            started_at: Some(started_at),
+            progress,
+            error: None,
+            attempts,
+            told: None,
+            log,
+        } = &**job
+        else {
             return None;
         };
-        let Course { progress, error: None, attempts, told: None, log, .. } = &**job else { return None };
-        let started_at = started_at?;
-        let is_plain = spec.extras().is_none()
+        let is_plain = spec.is_plain()
             && *progress == COMPLETE
-            && **attempts == [only_attempt(started_at, *at)]
+            && **attempts == [only_attempt(*started_at, *at)]
             && log.is_empty();
         let payload = spec.payload.get().as_bytes();
         let (slot, result) = match result {
@@ -73,9 +84,9 @@ impl Done {
             queue: spec.queue.clone(),
             created_at: spec.created_at,
             run_at: job.run_at,
-            started_at,
+            started_at: *started_at,
             finished_at: *at,
-            sequence: sequence.try_into().ok()?,
+            sequence: (*sequence).try_into().ok()?,
             timeout_ms: spec.timeout().as_millis().try_into().ok()?,
             payload: payload.len().try_into().ok()?,
             max_attempts: spec.max_attempts.try_into().ok()?,
@@ -87,9 +98,10 @@ impl Done {
     /// The job again, as it was.
     pub(crate) fn job(&self, id: JobId) -> Job {
         let (payload, result) = self.texts.split_at(self.payload.into());
-        // It was the text of one.
         let payload = String::from_utf8(payload.to_vec()).map(RawValue::from_string);
-        let payload = payload.ok().and_then(Result::ok).unwrap_or_else(|| RawValue::NULL.to_owned());
+        let payload = payload.ok().and_then(Result::ok);
+        debug_assert!(payload.is_some(), "it was one");
+        let payload = payload.unwrap_or_else(|| RawValue::NULL.to_owned());
         let spec = Spec {
             id,
             kind: self.kind.clone(),
@@ -113,14 +125,27 @@ impl Done {
             attempt: 1,
             runs: 1,
             sequence: self.sequence.into(),
+            expires_at: None,
             started_at: Some(self.started_at),
             progress: COMPLETE,
+            error: None,
             attempts: Attempts::from(vec![only_attempt(self.started_at, self.finished_at)]),
-            ..Course::NEW
+            told: None,
+            log: JobLog::EMPTY,
         };
         let mut job = Job::new(spec, JobState::Completed { at: self.finished_at, result }, None);
         job.run_at = self.run_at;
         job.with(course)
+    }
+
+    /// What ran it.
+    pub(crate) fn kind(&self) -> &KindName {
+        &self.kind
+    }
+
+    /// When it was accepted.
+    pub(crate) fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 
     /// Where it waited.
@@ -146,10 +171,12 @@ impl Done {
         }
     }
 
-    /// The bytes of memory that it takes in a store, counted as [`Job::weight`] counts them.
+    /// The bytes of memory that it takes in a store; fewer than [`Job::weight`].
     pub(crate) fn weight(&self) -> usize {
         let names = self.kind.as_str().len() + self.queue.as_str().len() + 2 * (COUNTS + ALLOCATION);
-        ROW + names + self.texts.len()
+        // As much for a result as an open job has: else a hundred small ones would have to go for one job that comes.
+        let result = if self.has_result() { COUNTS + ALLOCATION } else { 0 };
+        ROW + names + self.texts.len() + result
     }
 }
 

@@ -59,9 +59,16 @@ proptest! {
         result in prop::option::of((prop::sample::select(vec!["application/json", "text/plain; charset=\u{fc}", ""]),
             prop::collection::vec(any::<u8>(), 0..60))),
         expired in any::<bool>(),
+        shape in 0..3,
     ) {
         let result = result.map_or(ResultSlot::Null, |(media_type, bytes)| kept(media_type, &bytes));
-        let mut job = completed(waiting(spec(&serde_json::to_string(&text).unwrap())), result);
+        let payload = serde_json::to_string(&text).unwrap();
+        let payload = match shape {
+            0 => payload,
+            1 => format!("{{ \"to\" : [{payload}, 1.50e3, null] }}"),
+            _ => "-0".to_owned(),
+        };
+        let mut job = completed(waiting(spec(&payload)), result);
         if expired {
             job.expire_result();
         }

@@ -106,6 +106,22 @@ impl KeptSpec {
         Duration::from_millis(self.timeout_ms.into())
     }
 
+    /// Whether there is no more of it than most jobs have.
+    pub(super) fn is_plain(&self) -> bool {
+        // All fields by name: what is added must find its place in a `Done`.
+        let Self {
+            id: _,
+            kind: _,
+            queue: _,
+            payload: _,
+            created_at: _,
+            max_attempts: _,
+            timeout_ms: _,
+            extras,
+        } = self;
+        extras.is_none()
+    }
+
     /// What most jobs do not have, if this one has any of it.
     pub(super) fn extras(&self) -> Option<&Extras> {
         self.extras.as_deref()

@@ -133,10 +133,10 @@ impl Flow {
         dials.in_hand = Some(InHand { job, at: None });
         if self.flags.load(Ordering::Acquire) & SHRUNK != 0 {
             // As long as more are taken than there are, nobody else may go on with his.
-            if !self.places.are_exceeded() {
-                self.flags.fetch_and(!SHRUNK, Ordering::AcqRel);
+            if self.places.are_exceeded() {
+                return Step::Retake;
             }
-            return Step::Retake;
+            self.flags.fetch_and(!SHRUNK, Ordering::AcqRel);
         }
         if let Some(pause) = dials.pause.as_ref().filter(|pause| pause.holds_at(now)) {
             return Step::Pause(pause.until.map(|until| until.since(now)));
@@ -232,9 +232,11 @@ impl Flow {
     }
 
     fn set_concurrency(&self, concurrency: usize) {
-        if self.places.set_limit(concurrency) {
+        // Before there are fewer: whoever ends then gives his back.
+        if concurrency < self.places.limit() {
             self.flags.fetch_or(SHRUNK, Ordering::Release);
         }
+        self.places.set_limit(concurrency);
     }
 
     /// Lets those who start jobs see what was changed.

@@ -66,14 +66,13 @@ impl Places {
         (self.state.load(Ordering::Acquire) >> LIMIT) as usize
     }
 
-    /// Makes it so many, from now on; says whether they were more before.
-    pub(crate) fn set_limit(&self, limit: usize) -> bool {
+    /// Makes it so many, from now on.
+    pub(crate) fn set_limit(&self, limit: usize) {
         let limit = limit as u64;
         let set = |state: u64| Some(limit << LIMIT | state & TAKEN);
-        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, set).unwrap_or_default();
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, set);
         // Who comes too late to be woken sees the new number.
         self.freed.notify_waiters();
-        before >> LIMIT > limit
     }
 }
 
@@ -94,7 +93,7 @@ mod tests {
         let places = Arc::new(Places::new(2));
         let (one, two) = (places.try_take().unwrap(), places.try_take().unwrap());
         assert!(places.try_take().is_none());
-        assert!(places.set_limit(1));
+        places.set_limit(1);
         drop(one);
         assert!(places.try_take().is_none(), "two were taken, and there is one now");
         assert!(places.take().now_or_never().is_none());
@@ -103,7 +102,7 @@ mod tests {
         assert!(places.try_take().is_none());
         let mut waiting = std::pin::pin!(places.take());
         assert!((&mut waiting).now_or_never().is_none());
-        assert!(!places.set_limit(3));
+        places.set_limit(3);
         let (two, waited) = waiting.await;
         assert!(waited);
         let three = places.try_take().unwrap();

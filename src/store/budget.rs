@@ -11,7 +11,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// How much a store holds at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// Bytes that all jobs may take, as [`Job::weight`](crate::job::Job::weight) counts them.
+    /// Bytes that all jobs may take, as [`Job::weight`](crate::job::Job::weight) counts them; most that are done take less.
     pub memory: u64,
     /// Jobs that are not finished.
     pub jobs: u64,

@@ -232,6 +232,10 @@ async fn lists_newest_first(store: &dyn Store) {
     numbers.rotate_left(313);
     for n in numbers {
         insert(store, job(n, "default", "noop", &[])).await;
+        // Whether it is done or not.
+        if n % 2 == 0 {
+            finish(store, id(n), completed(), 701).await;
+        }
     }
     assert_eq!(ids(store, query(Filter::default(), None, 2)).await, (vec![700, 699], Some(id(699))));
     let mut seen = Vec::new();
@@ -253,27 +257,33 @@ async fn filters(store: &dyn Store) {
     insert(store, job(2, "mail", "email", &["signup", "eu"])).await;
     insert(store, job(3, "mail", "noop", &["eu"])).await;
     finish(store, id(1), failed(false, 0), 5).await;
+    insert(store, job(4, "default", "render", &[])).await;
+    finish(store, id(4), completed(), 6).await;
     let find = async |filter| ids(store, query(filter, None, 10)).await.0;
     let text = |text: &str| Filter { text: Some(text.to_owned()), ..Filter::default() };
     let tags = |tags: &[&str]| tags.iter().map(|tag| Tag::new(tag).expect("a valid tag")).collect();
     assert_eq!(find(Filter { states: vec![StateName::DeadLettered], ..Filter::default() }).await, [1]);
+    assert_eq!(find(Filter { states: vec![StateName::Completed], ..Filter::default() }).await, [4]);
     let both = vec![StateName::DeadLettered, StateName::Pending];
     assert_eq!(find(Filter { states: both, ..Filter::default() }).await, [3, 2, 1]);
     assert_eq!(find(Filter { queues: vec![queue("mail")], ..Filter::default() }).await, [3, 2]);
+    assert_eq!(find(Filter { queues: vec![queue("default")], ..Filter::default() }).await, [4, 1]);
     let noop = vec![KindName::new("noop").expect("a valid name")];
     assert_eq!(find(Filter { kinds: noop.clone(), ..Filter::default() }).await, [3, 1]);
     let all = Filter { kinds: noop, queues: vec![queue("mail")], tags: tags(&["eu"]), ..Filter::default() };
     assert_eq!(find(all).await, [3], "every member must be met");
     assert_eq!(find(Filter { tags: tags(&["signup", "Nightly"]), ..Filter::default() }).await, [2, 1]);
+    assert_eq!(find(text("RENDER")).await, [4]);
+    assert_eq!(find(text(&id(4).to_string())).await, [4]);
     assert_eq!(find(text("nightly")).await, [1]);
     assert_eq!(find(text("no such user")).await, [1]);
     assert_eq!(find(text("smtp-5")).await, [1]);
     assert_eq!(find(text("EMAIL")).await, [2]);
     assert_eq!(find(text(&id(3).to_string())).await, [3]);
-    assert_eq!(find(text(&id(3).to_string()[..20])).await, [3, 2, 1]);
+    assert_eq!(find(text(&id(3).to_string()[..20])).await, [4, 3, 2, 1]);
     assert_eq!(find(text(&id(3).to_string()[1..])).await, [0; 0], "an id is found by its beginning only");
     let time = |after, before| Filter { created_after: after, created_before: before, ..Filter::default() };
-    assert_eq!(find(time(Some(at(2)), None)).await, [3, 2]);
+    assert_eq!(find(time(Some(at(2)), None)).await, [4, 3, 2]);
     assert_eq!(find(time(None, Some(at(2)))).await, [1]);
 }
 

@@ -72,7 +72,7 @@ impl MemoryStore {
         self.rows.is_empty()
     }
 
-    /// The bytes that all jobs take together, as [`Job::weight`] counts them.
+    /// The bytes that all jobs take together, as [`Job::weight`] counts them; most that are done take less.
     pub fn memory(&self) -> u64 {
         self.budget.held()
     }
@@ -220,9 +220,10 @@ impl MemoryStore {
             }
         }
         let hold = |keys: Option<Keys>| keys.map_or(Hold::Free, |keys| keys.hold);
-        // What is done has none, and had none.
-        let job = row.as_open().filter(|_| before.is_some() && hold(before) != hold(after));
-        job.into_iter().for_each(|job| lock(&self.holders).follow(job, hold(after)));
+        if before.is_some() && hold(before) != hold(after) {
+            // What is done has none, and had none.
+            row.as_open().inspect(|job| lock(&self.holders).follow(job, hold(after)));
+        }
         Ok(())
     }
 
@@ -280,16 +281,14 @@ impl MemoryStore {
         loop {
             let ids: Vec<JobId> = lock(&self.order).before(before).take(STEP).copied().collect();
             for id in &ids {
-                // What is done is made a job for whoever asks for such ones.
-                let row = self.rows.get(id).filter(|row| query.filter.allows(row.state()));
-                let Some(job) = row.map(|row| row.job(*id)) else { continue };
-                if query.filter.matches(&job) {
-                    if page.jobs.len() == query.limit {
-                        page.next = page.jobs.last().map(|job| job.id());
-                        return page;
-                    }
-                    page.jobs.push(job);
+                let Some(row) = self.rows.get(id).filter(|row| row.fits(*id, &query.filter)) else {
+                    continue;
+                };
+                if page.jobs.len() == query.limit {
+                    page.next = page.jobs.last().map(|job| job.id());
+                    return page;
                 }
+                page.jobs.push(row.job(*id));
             }
             if ids.len() < STEP {
                 return page;

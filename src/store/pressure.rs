@@ -65,8 +65,8 @@ impl MemoryStore {
         {
             let before = Keys::of(job);
             Arc::make_mut(job).thin();
-            let after = Keys::of(job);
-            let _ = self.reindex(id, &row, before, after);
+            row.close();
+            let _ = self.reindex(id, &row, before, row.keys());
         }
     }
 

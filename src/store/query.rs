@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::job::{Job, JobId, KindName, QueueName, StateName, Tag, Timestamp};
+use crate::job::{Done, Job, JobId, KindName, QueueName, StateName, Tag, Timestamp};
 
 /// One page of a list, newest first.
 #[derive(Clone, Debug)]
@@ -48,29 +48,38 @@ fn allows<T: PartialEq>(wanted: &[T], got: &T) -> bool {
 }
 
 impl Filter {
-    /// Whether a job in this state can be one of those.
-    pub(super) fn allows(&self, state: StateName) -> bool {
-        allows(&self.states, &state)
-    }
-
     /// Whether the job is one of those.
     pub fn matches(&self, job: &Job) -> bool {
         let spec = &job.spec;
-        self.allows(job.state.name())
-            && allows(&self.queues, &spec.queue)
-            && allows(&self.kinds, &spec.kind)
+        self.allows(job.state.name(), &spec.queue, &spec.kind, spec.created_at)
             && (self.tags.is_empty() || spec.tags.iter().any(|tag| self.tags.contains(tag)))
-            && self.created_after.is_none_or(|time| spec.created_at >= time)
-            && self.created_before.is_none_or(|time| spec.created_at < time)
             && self.text.as_deref().is_none_or(|text| mentions(job, text))
+    }
+
+    /// The same of a job that is done, of which there is nothing else to find it by; it need not be made for that.
+    pub(super) fn matches_done(&self, id: JobId, done: &Done) -> bool {
+        self.tags.is_empty()
+            && self.allows(StateName::Completed, done.queue(), done.kind(), done.created_at())
+            && self.text.as_deref().is_none_or(|text| names(id, done.kind(), &text.to_lowercase()))
+    }
+
+    fn allows(&self, state: StateName, queue: &QueueName, kind: &KindName, created_at: Timestamp) -> bool {
+        allows(&self.states, &state)
+            && allows(&self.queues, queue)
+            && allows(&self.kinds, kind)
+            && self.created_after.is_none_or(|time| created_at >= time)
+            && self.created_before.is_none_or(|time| created_at < time)
     }
 }
 
 fn mentions(job: &Job, text: &str) -> bool {
     let text = text.to_lowercase();
     let contains = |haystack: &str| haystack.to_lowercase().contains(&text);
-    job.id().to_string().starts_with(&text)
-        || contains(job.spec.kind.as_str())
+    names(job.id(), &job.spec.kind, &text)
         || job.spec.tags.iter().any(|tag| contains(tag.as_str()))
         || job.error.as_ref().is_some_and(|error| contains(&error.message) || contains(&error.code))
+}
+
+fn names(id: JobId, kind: &KindName, text: &str) -> bool {
+    id.to_string().starts_with(text) || kind.as_str().to_lowercase().contains(text)
 }

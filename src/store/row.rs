@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Filter;
 use super::shelf::Keys;
 use crate::job::{Done, Job, JobId, QueueName, StateName, Timestamp};
 
@@ -20,6 +21,14 @@ impl Row {
         match self {
             Self::Open(job) => Arc::clone(job),
             Self::Done(done) => Arc::new(done.job(id)),
+        }
+    }
+
+    /// Whether the job is one of those.
+    pub(super) fn fits(&self, id: JobId, filter: &Filter) -> bool {
+        match self {
+            Self::Open(job) => filter.matches(job),
+            Self::Done(done) => filter.matches_done(id, done),
         }
     }
 
@@ -54,6 +63,8 @@ impl Row {
             Self::Open(job) => Arc::make_mut(job).expire_result(),
             Self::Done(done) => done.expire_result(),
         }
+        // It may have been too large until now.
+        self.close();
     }
 
     /// What the indexes know of it.
@@ -139,11 +150,7 @@ mod tests {
         without.expire_result();
         store.rows.get_mut(&id(1)).unwrap().expire_result();
         let kept = store.get(id(1)).now_or_never().unwrap().unwrap().unwrap();
-        assert!(is_done() && !counted_has_result(&store));
+        assert!(is_done() && !store.rows.get(&id(1)).unwrap().keys().has_result);
         assert_eq!(format!("{kept:?}"), format!("{without:?}"));
-    }
-
-    fn counted_has_result(store: &MemoryStore) -> bool {
-        store.rows.get(&id(1)).unwrap().keys().has_result
     }
 }

@@ -98,9 +98,7 @@ async fn run_one(desk: &Desk, place: Place, delivery: Delivery) -> Option<Place>
     tracing::error!(job = %delivery.id(), error, "job could not be started");
     // The place is kept meanwhile: a store that does not answer must not be asked as fast as a core can ask.
     attempt::rest(desk, START_REST).await;
-    // Given back to the queue before the place is: whoever gets the place is to find it there.
-    drop(delivery);
-    drop(place);
+    // Given back to the queue by the drop of the delivery, which comes before that of the place.
     None
 }
 
