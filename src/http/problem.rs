@@ -131,7 +131,7 @@ impl Problem {
     pub fn job_not_found() -> Self {
         Self::new(
             T::JobNotFound,
-            "No job has this id. Finished jobs are forgotten after a while; see retention.",
+            "No job has this id. Finished jobs are forgotten after a while (see retention), and when the server stops.",
         )
     }
 

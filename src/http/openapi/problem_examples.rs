@@ -52,9 +52,11 @@ fn of(kind: ProblemType) -> (&'static str, &'static str, Value) {
              server.cors_origins.",
             none,
         ),
-        T::JobNotFound => {
-            (JOB, "No job has this id. Finished jobs are forgotten after a while; see retention.", none)
-        }
+        T::JobNotFound => (
+            JOB,
+            "No job has this id. Finished jobs are forgotten after a while (see retention), and when the server stops.",
+            none,
+        ),
         T::QueueNotFound => ("/api/queues/mial", "No queue has this name. There are: default, mail.", none),
         T::ScheduleNotFound => {
             ("/api/schedules/nihgtly", "No schedule has this name. Did you mean \"nightly\"?", none)
