@@ -25,6 +25,7 @@
 //! # Ok(()) }
 //! ```
 
+mod again;
 pub mod cli;
 pub mod clock;
 pub mod config;

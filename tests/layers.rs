@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("event", &["job"]),
     // Names for what `std` and dashmap have, so that a test can put others in their place.
     ("sync", &[]),
+    ("again", &[]),
     // Numbers alone: whoever counts holds a handle, and only the end that tells them knows Prometheus.
     ("metrics", &["job"]),
     ("queue", &["job", "sync"]),
@@ -33,11 +34,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What handlers say is redacted at the one door by which it enters a job.
     ("jobs", &["job", "handler", "queue", "store", "event", "clock", "metrics", "redact", "sync"]),
     ("schedules", &["job", "jobs", "schedule", "store"]),
-    ("worker", &["job", "handler", "jobs", "queue", "schedules", "store", "clock", "telemetry"]),
+    ("worker", &["again", "job", "handler", "jobs", "queue", "schedules", "store", "clock", "telemetry"]),
     ("shutdown", &["job", "jobs", "schedule", "worker", "spill"]),
     (
         "http",
         &[
+            "again",
             "event",
             "job",
             "jobs",

@@ -1,7 +1,7 @@
 //! Reading a request body, within its bounds of size and time.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
@@ -18,6 +18,7 @@ use super::api::Api;
 use super::connection::Traffic;
 use super::problem::Problem;
 use super::problem_type::ProblemType;
+use crate::again::ask_again;
 use crate::job::format_duration;
 use crate::jobs::SubmitError;
 use crate::metrics::Rejection;
@@ -63,20 +64,6 @@ async fn in_time<T>(reading: impl Future<Output = T>, time: Duration) -> Option<
     }
     // Apart, so that those who need no timer do not carry it.
     Box::pin(tokio::time::timeout(time, reading)).await.ok()
-}
-
-/// Completes when it is asked for the second time, which is as soon as can be.
-async fn ask_again() {
-    let mut asked = false;
-    let ask = |cx: &mut Context<'_>| {
-        if asked {
-            return Poll::Ready(());
-        }
-        asked = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    };
-    std::future::poll_fn(ask).await;
 }
 
 async fn whole(

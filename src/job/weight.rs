@@ -29,9 +29,9 @@ const TOLD: usize = size_of::<Told>() + 2 * ALLOCATION + 2 * size_of::<JobId>();
 const HISTORY: usize = ATTEMPTS_KEPT * size_of::<Attempt>() + ALLOCATION + error(CODE_KEPT, MESSAGE_KEPT);
 
 impl Job {
-    /// The bytes of memory that the job takes in a store, unless that keeps it in less once it is done. Counted from what it holds, without a look at the allocator;
-    /// the same job has the same weight until it changes or its log grows. Of a job that somebody wants to be told of it
-    /// includes what the notices of its end will take.
+    /// The bytes of memory that the job takes in a store, unless that keeps it in less once it is done. Counted from what it
+    /// holds, without a look at the allocator; the same job has the same weight until it changes or its log grows. Of a job
+    /// that somebody wants to be told of it includes what the notices of its end will take.
     pub fn weight(&self) -> usize {
         let spec = &*self.spec;
         let names = spec.kind.as_str().len() + spec.queue.as_str().len() + 2 * (COUNTS + ALLOCATION);

@@ -47,21 +47,15 @@ impl Shared {
     }
 
     /// An id was received: it is in front of nobody, and its place is free.
-    fn took_one(&self) {
+    fn received(self: &Arc<Self>, id: JobId) -> Delivery {
         self.gone.fetch_add(1, Ordering::Relaxed);
         self.freed();
+        self.deliver(id)
     }
 
     /// What was given back, if something was.
     fn returned(self: &Arc<Self>) -> Option<Delivery> {
         let id = self.returned.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-        Some(self.deliver(id))
-    }
-
-    /// What has come, if something has.
-    fn received(self: &Arc<Self>) -> Option<Delivery> {
-        let id = self.receiver().try_recv().ok()?;
-        self.took_one();
         Some(self.deliver(id))
     }
 
@@ -185,7 +179,12 @@ impl Queue for MemoryQueue {
     }
 
     fn try_next(&self) -> Option<Delivery> {
-        self.shared.returned().or_else(|| self.shared.received())
+        if let Some(delivery) = self.shared.returned() {
+            return Some(delivery);
+        }
+        // Not in one expression: the receiver would be held while others are woken.
+        let id = self.shared.receiver().try_recv().ok()?;
+        Some(self.shared.received(id))
     }
 
     fn close(&self) {
@@ -272,10 +271,7 @@ impl Consumer for MemoryConsumer {
                     () = shared.returned_some.notified() => continue,
                 };
                 return match received {
-                    Some(id) => {
-                        shared.took_one();
-                        Some(shared.deliver(id))
-                    }
+                    Some(id) => Some(shared.received(id)),
                     None => shared.returned(),
                 };
             }

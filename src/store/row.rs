@@ -126,7 +126,6 @@ mod tests {
         assert_eq!(format!("{kept:?}"), format!("{told:?}"));
         assert!(store.volatile().is_empty());
 
-        let settle = || Change::Settle { run, ending: Ending::Canceled };
         let progress = Change::Progress { run, progress: None, told: true };
         let enqueue = Change::Enqueue { turn: 0 };
         for change in [
@@ -135,7 +134,7 @@ mod tests {
             Change::Expire,
             Change::Retry { turn: 0 },
             Change::Redrive { turn: 0 },
-            settle(),
+            Change::Settle { run, ending: Ending::Canceled },
             progress,
             enqueue,
         ] {

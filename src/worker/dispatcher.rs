@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::pool::Desk;
 use super::{stint, turnstile};
+use crate::again::ask_again;
 use crate::jobs::Line;
 
 /// How long jobs gather when they come at a high pace; and what that is, in jobs per millisecond, and over what time.
@@ -100,7 +101,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>) {
         attempts.spawn(Box::pin(stint::run(Arc::clone(&desk), Arc::clone(&line), place, delivery)));
         // At a high pace jobs are small: that task takes what else has gathered, before another one is made for it.
         if pace.high {
-            stint::let_others().await;
+            ask_again().await;
         }
     }
 }

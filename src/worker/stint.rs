@@ -1,15 +1,14 @@
 //! What a task does with a place: one job after the other, as long as some wait.
 
-use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
 use super::attempt::{self, panic_message};
 use super::pool::Desk;
+use crate::again::ask_again;
 use crate::jobs::{Line, Place, Started};
 use crate::queue::Delivery;
 
@@ -29,7 +28,7 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, mut place: Place, mut 
         if turn.is_over(clock.elapsed()) {
             // Not for nothing: most attempts that take long are followed by none.
             if line.queue.depth() > 0 {
-                let_others().await;
+                ask_again().await;
             }
             turn = Turn::begin(clock.elapsed());
         }
@@ -38,20 +37,6 @@ pub(super) async fn run(desk: Arc<Desk>, line: Arc<Line>, mut place: Place, mut 
             None => return,
         };
     }
-}
-
-/// Lets other tasks at this thread. Unlike tokio's own `yield_now` it waits where another thread can take it from: a handler
-/// that blocks this one would else keep it, and the place that it holds, for as long.
-pub(super) async fn let_others() {
-    let mut asked = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut asked, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// How many jobs a task runs, and for how long, before it lets others at its thread.

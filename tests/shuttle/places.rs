@@ -7,8 +7,9 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::check;
 use crate::gate::{job, service};
+use crate::job::JobId;
 use crate::jobs::places::Places;
-use crate::jobs::{Patch, QueuePatch, Step};
+use crate::jobs::{Jobs, Patch, QueuePatch, Step};
 
 pub(crate) fn no_more_are_taken_than_there_are() {
     check(|| {
@@ -75,6 +76,12 @@ pub(crate) fn everybody_gets_a_place_in_the_end() {
     });
 }
 
+async fn posted_after_a_pause(jobs: &Jobs) -> JobId {
+    let pause = QueuePatch { paused: Patch::To(true), ..QueuePatch::default() };
+    jobs.patch_queue("default", &pause).await.unwrap();
+    jobs.submit(job()).await.unwrap().id()
+}
+
 pub(crate) fn what_comes_after_a_pause_does_not_begin() {
     check(|| {
         block_on(async {
@@ -90,9 +97,7 @@ pub(crate) fn what_comes_after_a_pause_does_not_begin() {
                     (delivery.id(), begins)
                 }
             });
-            let pause = QueuePatch { paused: Patch::To(true), ..QueuePatch::default() };
-            jobs.patch_queue("default", &pause).await.unwrap();
-            let id = jobs.submit(job()).await.unwrap().id();
+            let id = posted_after_a_pause(&jobs).await;
             assert_eq!(worker.await.unwrap(), (id, false), "posted after the pause, and begun");
             jobs.resume_queue("default").await.unwrap();
             assert!(jobs.lines().all(|line| line.flow.is_free()));
@@ -115,9 +120,7 @@ pub(crate) fn what_comes_after_a_pause_is_not_taken_at_once() {
                     }
                 }
             });
-            let pause = QueuePatch { paused: Patch::To(true), ..QueuePatch::default() };
-            jobs.patch_queue("default", &pause).await.unwrap();
-            let id = jobs.submit(job()).await.unwrap().id();
+            let id = posted_after_a_pause(&jobs).await;
             worker.await.unwrap();
             jobs.resume_queue("default").await.unwrap();
             let line = jobs.lines().next().unwrap();

@@ -11,7 +11,7 @@ use backroom::store::{MemoryStore, Store as _};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::rig::{Setup, attempts, job};
+use crate::rig::{Rig, Setup, attempts, job, queue};
 
 type Rows = Arc<OnceLock<Arc<MemoryStore>>>;
 
@@ -99,11 +99,18 @@ async fn an_id_is_pushed_after_its_row_is_written() {
     assert_eq!(rig.end(never.id()).await.attempts.len(), 2);
 }
 
+/// Puts a hundred jobs into the line at once, and waits for the end of each.
+async fn run_a_hundred(rig: &Rig) {
+    for job in rig.jobs.submit_all((0..100).map(job).collect()).await.unwrap() {
+        rig.end(job.id()).await;
+    }
+}
+
 /// Whoever has a place goes on with what waits: neither a task nor a wake-up of the dispatcher is spent on each job.
 #[tokio::test(start_paused = true)]
 async fn one_task_runs_what_waits_for_its_place() {
     let tasks = Arc::new(Mutex::new(Vec::new()));
-    let setup = Setup { queues: vec![("default", Arc::new(MemoryQueue::new(100)), 1)], ..Setup::default() };
+    let setup = Setup { queues: vec![queue("default", 100, 1)], ..Setup::default() };
     let rig = setup.start({
         let tasks = Arc::clone(&tasks);
         move |_, _| {
@@ -111,10 +118,7 @@ async fn one_task_runs_what_waits_for_its_place() {
             Box::pin(async { Ok(Outcome::done()) })
         }
     });
-    let accepted = rig.jobs.submit_all((0..100).map(job).collect()).await.unwrap();
-    for job in accepted {
-        rig.end(job.id()).await;
-    }
+    run_a_hundred(&rig).await;
     let tasks = tasks.lock().unwrap();
     assert_eq!(tasks.len(), 100);
     assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
@@ -124,7 +128,7 @@ async fn one_task_runs_what_waits_for_its_place() {
 #[tokio::test(start_paused = true)]
 async fn a_long_line_lets_others_at_the_thread() {
     let order = Arc::new(Mutex::new(Vec::new()));
-    let setup = Setup { queues: vec![("default", Arc::new(MemoryQueue::new(100)), 1)], ..Setup::default() };
+    let setup = Setup { queues: vec![queue("default", 100, 1)], ..Setup::default() };
     let rig = setup.start({
         let order = Arc::clone(&order);
         move |input, _| {
@@ -136,8 +140,7 @@ async fn a_long_line_lets_others_at_the_thread() {
             Box::pin(async { Ok(Outcome::done()) })
         }
     });
-    let accepted = rig.jobs.submit_all((0..100).map(job).collect()).await.unwrap();
-    rig.end(accepted[99].id()).await;
+    run_a_hundred(&rig).await;
     let order = order.lock().unwrap();
     let at = order.iter().position(|who| *who == 999).unwrap();
     assert!((1..=32).contains(&at), "{order:?}");
